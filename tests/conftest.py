@@ -1,0 +1,25 @@
+"""Eight simulated devices and one compilation cache for the whole suite."""
+
+import os
+import pathlib
+import tempfile
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # libtpu, where installed, is noisy otherwise
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
+# Child processes (command-line and multi-process tests) share it: they inherit the environment.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "jax_bt_test_cache")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "1")
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """Loads a golden file by name: ``golden("barlow_loss_8x16")["z_a"]``."""
+    return lambda name: np.load(GOLDEN / f"{name}.npz")
