@@ -1,0 +1,71 @@
+"""What every loss asks of its embeddings, and answers in one line where it does not get it."""
+
+import jax.numpy as jnp
+from jax import Array
+
+from jax_bt import stats
+
+
+def floating(name: str, x: Array, axes: str) -> Array:
+    """Checks dtype and rank of one argument and widens it to the dtype of statistics.
+
+    Args:
+      name: what the caller knows the argument as.
+      x: the argument, an array of jax or numpy.
+      axes: one word an axis, for example "N D".
+
+    Returns:
+      x in float32, or in float64 if it is that.
+
+    Raises:
+      ValueError: x is not floating, has another rank, or has an axis of length 0.
+    """
+    x = jnp.asarray(x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ValueError(f"{name} is {x.dtype}: a loss needs a floating dtype, cast it first")
+    if x.ndim != len(axes.split()) or 0 in x.shape:
+        shape = ", ".join(axes.split())
+        raise ValueError(f"{name} has shape {x.shape}: expected ({shape}), no axis empty")
+    return stats.wide(x)
+
+
+def embeddings(
+    *, axis_name: str | None = None, minimum: int = 1, **named: Array
+) -> tuple[Array, ...]:
+    """Checks embeddings of one batch and widens them to the dtype of statistics.
+
+    Args:
+      axis_name: mapped axis over which the batch is sharded, or None.
+      minimum: least number of examples in the GLOBAL batch.
+      **named: the arguments by name, each (N, D).
+
+    Returns:
+      The arrays in the order given, in float32 or, for float64, float64.
+
+    Raises:
+      ValueError: an array is not floating, is not (N, D), differs in shape from the first, or the
+        global batch is smaller than ``minimum``.
+    """
+    arrays = [floating(name, x, "N D") for name, x in named.items()]
+    same_shape(**dict(zip(named, arrays, strict=True)))
+    count = arrays[0].shape[0] * stats.axis_size(axis_name)
+    if count < minimum:
+        raise ValueError(f"the batch has N={count} examples: this loss needs at least {minimum}")
+    return tuple(arrays)
+
+
+def same_shape(**named: Array) -> None:
+    """Raises ValueError unless all arguments have the shape of the first."""
+    (first, x), *others = named.items()
+    for name, y in others:
+        if y.shape != x.shape:
+            raise ValueError(
+                f"{name} has shape {y.shape} but {first} has {x.shape}: they must be equal"
+            )
+
+
+def positive(**named: float) -> None:
+    """Raises ValueError for an option that is not above zero."""
+    for name, value in named.items():
+        if not value > 0:
+            raise ValueError(f"{name}={value} must be above 0")
