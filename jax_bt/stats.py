@@ -60,3 +60,54 @@ def mean_and_variance(
         count = (x.size // center.size) * axis_size(axis_name)
         variance = variance * (count / (count - ddof))
     return jnp.squeeze(center, axis=axis), variance
+
+
+def group_mean(x: Array, group_size: int, axis_name: str) -> Array:
+    """Mean of ``x`` over this shard's group of ``group_size`` consecutive shards, elementwise.
+
+    A psum of one row a group stands in for ``axis_index_groups``, which ``shard_map`` refuses while
+    it checks replication.
+
+    Args:
+      x: the shard's value, any shape, float.
+      group_size: shards a group; divides the size of the axis. 1 means no communication.
+      axis_name: the mapped axis.
+
+    Returns:
+      The group's mean, of x's shape; it varies from group to group.
+
+    Raises:
+      ValueError: if ``group_size`` does not divide the number of shards.
+    """
+    shards = lax.axis_size(axis_name)
+    if group_size < 1 or shards % group_size:
+        raise ValueError(
+            f"group_size={group_size} must divide the {shards} shards of {axis_name!r}"
+        )
+    if group_size == 1:
+        return x
+    group = lax.axis_index(axis_name) // group_size
+    rows = jnp.zeros((shards // group_size, *x.shape), x.dtype).at[group].set(x)
+    return lax.psum(rows, axis_name)[group] / group_size
+
+
+def shard_index(axis_name: str | None = None) -> Array | int:
+    """This shard's place along the mapped axis; 0 without one."""
+    return 0 if axis_name is None else lax.axis_index(axis_name)
+
+
+def all_gather(x: Array, axis: int = 0, axis_name: str | None = None) -> Array:
+    """The global array from its shards along ``axis``, in the order of the devices.
+
+    The gradient is exact: every shard receives the sum of what all of them ask of its part.
+    """
+    return x if axis_name is None else lax.all_gather(x, axis_name, axis=axis, tiled=True)
+
+
+def log_sum_exp(x: Array, axis: int = 0, axis_name: str | None = None) -> Array:
+    """log sum exp(x) over ``axis`` of the global batch, safe for any magnitude; no gradient."""
+    x = lax.stop_gradient(wide(x))
+    top = jnp.max(x, axis=axis, keepdims=True)
+    top = top if axis_name is None else lax.pmax(top, axis_name)
+    total = all_sum(jnp.sum(jnp.exp(x - top), axis=axis), axis_name)
+    return jnp.log(total) + jnp.squeeze(top, axis=axis)

@@ -1,0 +1,203 @@
+"""Optimisers as optax transformations, with the update order of the reference code.
+
+Rates are floats or schedules (functions of the step, counted from 0), and nothing else holds them:
+whoever built the schedules logs the current rate by calling them with the step. To freeze a group
+of parameters, zero its gradients; a schedule of its own in ``rate_groups`` may also be zero.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+Rate = float | Callable[[Any], Any]
+PyTree = Any
+
+
+def _matrices(params: PyTree) -> PyTree:
+    """Marks weights; biases and norm parameters (ndim <= 1) take no decay and no adaptation."""
+    return jax.tree.map(lambda p: jnp.ndim(p) > 1, params)
+
+
+def _scale_by_rates(
+    rate: Rate, bias_rate: Rate | None, rate_groups: Mapping[str, Rate] | None
+) -> optax.GradientTransformation:
+    """Multiplies by minus the rate of each parameter's group."""
+    groups = dict(rate_groups or {})
+    if bias_rate is None and not groups:
+        return optax.scale_by_learning_rate(rate)
+    rates = {"": rate, "ndim <= 1": rate if bias_rate is None else bias_rate, **groups}
+
+    def label(path: tuple, p: Any) -> str:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        for prefix in groups:
+            if f"{name}/".startswith(f"{prefix}/"):
+                return prefix
+        return "" if jnp.ndim(p) > 1 else "ndim <= 1"
+
+    def labels(params: PyTree) -> PyTree:
+        return jax.tree_util.tree_map_with_path(label, params)
+
+    return optax.partition(
+        {name: optax.scale_by_learning_rate(r) for name, r in rates.items()}, labels
+    )
+
+
+def lars(
+    learning_rate: Rate,
+    weight_decay: float,
+    momentum: float = 0.9,
+    trust_coefficient: float = 0.001,
+    bias_learning_rate: Rate | None = None,
+    rate_groups: Mapping[str, Rate] | None = None,
+) -> optax.GradientTransformation:
+    """LARS as in the Barlow Twins and VICReg code: the rate multiplies the momentum buffer.
+
+    For weights (ndim > 1), with q = trust_coefficient * |p| / |g| (1 where either norm is 0)::
+
+        g <- g + weight_decay * p;  m <- momentum * m + q * g;  p <- p - rate * m
+
+    Parameters with ndim <= 1 (biases, norm scales) get neither decay nor q. ``optax.lars`` puts the
+    rate inside the momentum: under a warm-up and cosine schedule it ends 67 % elsewhere.
+
+    Args:
+      learning_rate: rate of the weights, float or schedule.
+      weight_decay: factor of the parameters added to the gradients of the weights.
+      momentum: factor of the buffer.
+      trust_coefficient: eta of the LARS paper.
+      bias_learning_rate: rate of the parameters with ndim <= 1; None for ``learning_rate``.
+      rate_groups: rates of parts of the tree by prefix of the path ("predictor"), which go before
+        both rates above.
+
+    Returns:
+      An optax transformation; its ``update`` needs the parameters.
+
+    Reference: You et al. 2017, https://arxiv.org/abs/1708.03888; Zbontar et al. 2021,
+    https://arxiv.org/abs/2103.03230
+    """
+    return optax.chain(
+        optax.add_decayed_weights(weight_decay, _matrices),
+        optax.masked(optax.scale_by_trust_ratio(trust_coefficient=trust_coefficient), _matrices),
+        optax.trace(momentum),
+        _scale_by_rates(learning_rate, bias_learning_rate, rate_groups),
+    )
+
+
+def lars_inside(
+    learning_rate: Rate,
+    weight_decay: float,
+    momentum: float = 0.9,
+    trust_coefficient: float = 0.001,
+    bias_learning_rate: Rate | None = None,
+    rate_groups: Mapping[str, Rate] | None = None,
+) -> optax.GradientTransformation:
+    """LARS as in the SimCLR code: m <- momentum * m + rate * q * g; p <- p - m.
+
+    Everything but the place of the rate is as in ``lars``; the two agree for a constant rate.
+
+    Args:
+      learning_rate: as in ``lars``, and so are all others.
+      weight_decay: see ``lars``.
+      momentum: see ``lars``.
+      trust_coefficient: see ``lars``.
+      bias_learning_rate: see ``lars``.
+      rate_groups: see ``lars``.
+
+    Returns:
+      An optax transformation; its ``update`` needs the parameters.
+
+    Reference: Chen et al. 2020, https://arxiv.org/abs/2002.05709
+    """
+    return optax.chain(
+        optax.add_decayed_weights(weight_decay, _matrices),
+        optax.masked(optax.scale_by_trust_ratio(trust_coefficient=trust_coefficient), _matrices),
+        _scale_by_rates(learning_rate, bias_learning_rate, rate_groups),
+        optax.trace(momentum),
+    )
+
+
+def sgd(
+    learning_rate: Rate,
+    weight_decay: float = 0.0,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+    bias_learning_rate: Rate | None = None,
+    rate_groups: Mapping[str, Rate] | None = None,
+) -> optax.GradientTransformation:
+    """torch.optim.SGD: g <- g + weight_decay * p; m <- momentum * m + g; p <- p - rate * m.
+
+    Args:
+      learning_rate: rate, float or schedule.
+      weight_decay: of all parameters, biases and norm scales included.
+      momentum: factor of the buffer.
+      nesterov: step along g + momentum * m instead of m.
+      bias_learning_rate: rate of the parameters with ndim <= 1; None for ``learning_rate``.
+      rate_groups: rates by prefix of the path, as in ``lars``.
+
+    Returns:
+      An optax transformation; its ``update`` needs the parameters.
+    """
+    return optax.chain(
+        optax.add_decayed_weights(weight_decay),
+        optax.trace(momentum, nesterov=nesterov),
+        _scale_by_rates(learning_rate, bias_learning_rate, rate_groups),
+    )
+
+
+def adamw(
+    learning_rate: Rate,
+    weight_decay: float = 0.0,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    bias_learning_rate: Rate | None = None,
+    rate_groups: Mapping[str, Rate] | None = None,
+) -> optax.GradientTransformation:
+    """Adam with decoupled decay: p <- p - rate * (m / (sqrt(v) + eps) + weight_decay * p).
+
+    Args:
+      learning_rate: rate, float or schedule.
+      weight_decay: of the weights (ndim > 1) only.
+      b1: decay of the first moment m.
+      b2: decay of the second moment v.
+      eps: added to the root of the second moment.
+      bias_learning_rate: rate of the parameters with ndim <= 1; None for ``learning_rate``.
+      rate_groups: rates by prefix of the path, as in ``lars``.
+
+    Returns:
+      An optax transformation; its ``update`` needs the parameters.
+
+    Reference: Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101
+    """
+    return optax.chain(
+        optax.scale_by_adam(b1=b1, b2=b2, eps=eps),
+        optax.add_decayed_weights(weight_decay, _matrices),
+        _scale_by_rates(learning_rate, bias_learning_rate, rate_groups),
+    )
+
+
+OPTIMIZERS = {"lars": lars, "lars_inside": lars_inside, "sgd": sgd, "adamw": adamw}
+
+
+def make(name: str, learning_rate: Rate, **options: Any) -> optax.GradientTransformation:
+    """An optimiser by name.
+
+    Args:
+      name: one of OPTIMIZERS.
+      learning_rate: float or schedule of the step.
+      **options: keywords of the function of that name.
+
+    Returns:
+      An optax transformation.
+
+    Raises:
+      ValueError: if there is no optimiser of that name, or it has no such option.
+    """
+    if name not in OPTIMIZERS:
+        raise ValueError(f"optimizer {name!r} is not one of {', '.join(OPTIMIZERS)}")
+    try:
+        return OPTIMIZERS[name](learning_rate, **options)
+    except TypeError as error:
+        raise ValueError(f"optimizer {name!r}: {error}") from error
