@@ -1,0 +1,57 @@
+"""Features of a whole split, from an encoder compiled once."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+from jax import Array
+
+
+def extract(
+    apply: Callable[[np.ndarray], Array], batches: Iterable[Mapping[str, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Runs an encoder over batches and returns all its features in order.
+
+    A short batch is padded to the size of the first and the padding's features are dropped, so a
+    jitted ``apply`` compiles once and a sharded one always gets a batch that divides its devices.
+    The encoder must treat examples independently (BatchNorm with its running statistics).
+
+    Args:
+      apply: images (B, H, W, C) -> features (B, F), any floating dtype; usually jitted.
+      batches: {"image": (b, H, W, C) float32, "label": (b,) integer}, b <= the first b; "label" may
+        be missing.
+
+    Returns:
+      (features (N, F) float32, labels (N,) int64 or None without labels), on the host.
+
+    Raises:
+      ValueError: no batch at all, a batch larger than the first, or features of a wrong shape.
+    """
+    features, labels = [], []
+    size = pending = None
+    for batch in batches:
+        images = np.asarray(batch["image"])
+        count = len(images)
+        size = size or count
+        if not 0 < count <= size:
+            raise ValueError(
+                f"a batch of {count} examples after a first of {size}; only the last may be shorter"
+            )
+        if count < size:  # repeats a real image: its features are finite if the others are
+            images = np.concatenate([images, np.repeat(images[-1:], size - count, axis=0)])
+        output = apply(images)
+        if output.ndim != 2 or output.shape[0] != size:
+            raise ValueError(f"the encoder must give ({size}, features), got {output.shape}")
+        # One batch is fetched while the next computes; more would pile up on the device.
+        if pending is not None:
+            features.append(_fetch(*pending))
+        pending = output, count
+        if "label" in batch:
+            labels.append(np.asarray(batch["label"]).astype(np.int64))
+    if pending is None:
+        raise ValueError("no batches: the split is empty")
+    features.append(_fetch(*pending))
+    return np.concatenate(features), np.concatenate(labels) if labels else None
+
+
+def _fetch(output: Array, count: int) -> np.ndarray:
+    return np.asarray(output)[:count].astype(np.float32)
