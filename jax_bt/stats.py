@@ -111,3 +111,129 @@ def log_sum_exp(x: Array, axis: int = 0, axis_name: str | None = None) -> Array:
     top = top if axis_name is None else lax.pmax(top, axis_name)
     total = all_sum(jnp.sum(jnp.exp(x - top), axis=axis), axis_name)
     return jnp.log(total) + jnp.squeeze(top, axis=axis)
+
+
+def axis_index(axis_name: str | None) -> Array | int:
+    """Number of this shard on the mapped axis; 0 without one."""
+    return 0 if axis_name is None else lax.axis_index(axis_name)
+
+
+def all_max(x: Array, axis_name: str | None = None) -> Array:
+    """Maximum of ``x`` over the shards, elementwise; carries no gradient (a shift for logsumexp)."""
+    x = lax.stop_gradient(x)
+    return x if axis_name is None else lax.pmax(x, axis_name)
+
+
+def all_gather(x: Array, axis_name: str | None = None) -> Array:
+    """The global batch: the shards' rows one after another, on every shard.
+
+    Differentiable. What is computed from it counts as the shard's own value (it "varies" over the
+    axis), so a loss must end in ``all_mean`` or ``all_sum`` over the shards' shares: then it may
+    leave ``shard_map`` with ``out_specs=P()``, and under ``pmap`` the mean of the shards' gradients
+    is the gradient.
+
+    Args:
+      x: (n, ...) local shard.
+      axis_name: mapped axis, or None.
+
+    Returns:
+      (n * shards, ...) array.
+    """
+    return x if axis_name is None else lax.all_gather(x, axis_name, axis=0, tiled=True)
+
+
+def scatter_sum(x: Array, axis_name: str | None = None) -> Array:
+    """This shard's rows of the sum of ``x`` over the shards (reduce-scatter).
+
+    Args:
+      x: (rows, ...) local summand; rows is a multiple of the number of shards.
+      axis_name: mapped axis, or None.
+
+    Returns:
+      (rows / shards, ...) array: block ``axis_index`` of the sum.
+    """
+    if axis_name is None:
+        return x
+    return lax.psum_scatter(x, axis_name, scatter_dimension=0, tiled=True)
+
+
+def standardize(x: Array, eps: float = 1e-5, ddof: int = 0, axis_name: str | None = None) -> Array:
+    """Columns of mean 0 and variance 1 over the global batch: (x - mean) / sqrt(var + eps).
+
+    Args:
+      x: (n, D) local shard, any floating dtype.
+      eps: added to the variance, in squared units of x. A constant column becomes zeros.
+      ddof: 0 for the variance over n (BatchNorm's), 1 for n - 1.
+      axis_name: mapped axis, or None.
+
+    Returns:
+      (n, D) array, float32 or wider.
+    """
+    x = wide(x)
+    center, variance = mean_and_variance(x, ddof=ddof, axis_name=axis_name)
+    return (x - center) * inverse_sqrt(variance + eps)
+
+
+def inverse_sqrt(x: Array) -> Array:
+    """1 / sqrt(x), and 0 with gradient 0 where x is 0."""
+    positive = x > 0
+    return jnp.where(positive, lax.rsqrt(jnp.where(positive, x, 1)), 0)
+
+
+def l2_normalize(x: Array, axis: int = -1, eps: float = 1e-12) -> Array:
+    """x / max(||x||, eps) along ``axis``; a zero vector stays zero and has gradient zero.
+
+    Args:
+      x: any shape, any floating dtype.
+      axis: the axis of the vectors.
+      eps: smallest norm divided by.
+
+    Returns:
+      array of x's shape, float32 or wider.
+    """
+    x = wide(x)
+    square = jnp.sum(jnp.square(x), axis=axis, keepdims=True)
+    return x * inverse_sqrt(jnp.where(square > 0, jnp.maximum(square, eps**2), 0))
+
+
+def covariance(
+    x: Array, ddof: int = 1, axis_name: str | None = None, precision: str | None = "highest"
+) -> Array:
+    """Covariance matrix of the global batch: (x - mean)^T (x - mean) / (N - ddof).
+
+    Args:
+      x: (n, D) local shard, any floating dtype.
+      ddof: 1 for the unbiased estimate.
+      axis_name: mapped axis, or None.
+      precision: of the matrix product (``jax.lax.Precision``).
+
+    Returns:
+      (D, D) array, float32 or wider.
+    """
+    x = wide(x) - mean(x, axis_name=axis_name)
+    count = x.shape[0] * axis_size(axis_name) - ddof
+    return all_sum(jnp.matmul(x.T, x, precision=precision), axis_name) / count
+
+
+def cross_correlation(
+    z_a: Array,
+    z_b: Array,
+    eps: float = 1e-5,
+    axis_name: str | None = None,
+    precision: str | None = "highest",
+) -> Array:
+    """Cross-correlation matrix of two views over the global batch: za^T zb / N, standardized.
+
+    Args:
+      z_a: (n, D) local shard of the first view, any floating dtype.
+      z_b: (n, E) the second view.
+      eps: added to the variances.
+      axis_name: mapped axis, or None.
+      precision: of the matrix product (``jax.lax.Precision``).
+
+    Returns:
+      (D, E) array, float32 or wider, entries in [-1, 1].
+    """
+    z_a, z_b = (standardize(z, eps, axis_name=axis_name) for z in (z_a, z_b))
+    total = all_sum(jnp.matmul(z_a.T, z_b, precision=precision), axis_name)
+    return total / (z_a.shape[0] * axis_size(axis_name))
