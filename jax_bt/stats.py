@@ -99,7 +99,10 @@ def shard_index(axis_name: str | None = None) -> Array | int:
 def all_gather(x: Array, axis: int = 0, axis_name: str | None = None) -> Array:
     """The global array from its shards along ``axis``, in the order of the devices.
 
-    The gradient is exact: every shard receives the sum of what all of them ask of its part.
+    The gradient is exact: every shard receives the sum of what all of them ask of its part. What is
+    computed from the result counts as the shard's own (it "varies" over the axis), so a loss ends
+    in ``all_mean`` or ``all_sum`` over the shards' shares: then it may leave ``shard_map`` with
+    ``out_specs=P()``, and under ``pmap`` the mean of the shards' gradients is the gradient.
     """
     return x if axis_name is None else lax.all_gather(x, axis_name, axis=axis, tiled=True)
 
@@ -113,33 +116,10 @@ def log_sum_exp(x: Array, axis: int = 0, axis_name: str | None = None) -> Array:
     return jnp.log(total) + jnp.squeeze(top, axis=axis)
 
 
-def axis_index(axis_name: str | None) -> Array | int:
-    """Number of this shard on the mapped axis; 0 without one."""
-    return 0 if axis_name is None else lax.axis_index(axis_name)
-
-
 def all_max(x: Array, axis_name: str | None = None) -> Array:
-    """Maximum of ``x`` over the shards, elementwise; carries no gradient (a shift for logsumexp)."""
+    """Maximum of ``x`` over the shards, elementwise; carries no gradient."""
     x = lax.stop_gradient(x)
     return x if axis_name is None else lax.pmax(x, axis_name)
-
-
-def all_gather(x: Array, axis_name: str | None = None) -> Array:
-    """The global batch: the shards' rows one after another, on every shard.
-
-    Differentiable. What is computed from it counts as the shard's own value (it "varies" over the
-    axis), so a loss must end in ``all_mean`` or ``all_sum`` over the shards' shares: then it may
-    leave ``shard_map`` with ``out_specs=P()``, and under ``pmap`` the mean of the shards' gradients
-    is the gradient.
-
-    Args:
-      x: (n, ...) local shard.
-      axis_name: mapped axis, or None.
-
-    Returns:
-      (n * shards, ...) array.
-    """
-    return x if axis_name is None else lax.all_gather(x, axis_name, axis=0, tiled=True)
 
 
 def scatter_sum(x: Array, axis_name: str | None = None) -> Array:
