@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+GradientTransformation = optax.GradientTransformation
 Rate = float | Callable[[Any], Any]
 PyTree = Any
 
@@ -118,6 +119,63 @@ def lars_inside(
     )
 
 
+def larc(
+    learning_rate: Rate,
+    weight_decay: float,
+    momentum: float = 0.9,
+    trust_coefficient: float = 0.001,
+    clip: bool = False,
+    adapt_biases: bool = True,
+    bias_learning_rate: Rate | None = None,
+    rate_groups: Mapping[str, Rate] | None = None,
+) -> optax.GradientTransformation:
+    """LARC, whose ratio has both norms below: apex's (SwAV), and with clipping solo-learn's LARS.
+
+    With q = trust_coefficient * |p| / (|g| + weight_decay * |p| + 1e-8), or with ``clip`` the
+    smaller of q / rate and 1; parameters or gradients of norm 0 keep g as it is::
+
+        g <- q * (g + weight_decay * p);  m <- momentum * m + g;  p <- p - rate * m
+
+    Args:
+      learning_rate: rate, float or schedule; also the one that ``clip`` compares with.
+      weight_decay: factor of the parameters added to the gradients.
+      momentum: factor of the buffer.
+      trust_coefficient: 0.001 in SwAV; 0.02, with clip, in solo-learn's CIFAR recipes.
+      clip: see above.
+      adapt_biases: False leaves out parameters with ndim <= 1, as solo-learn does.
+      bias_learning_rate: rate of the parameters with ndim <= 1; None for ``learning_rate``.
+      rate_groups: rates by prefix of the path, as in ``lars``.
+
+    Returns:
+      An optax transformation; its ``update`` needs the parameters.
+
+    Reference: NVIDIA/apex apex/parallel/LARC.py; vturrisi/solo-learn solo/utils/lars.py
+    """
+
+    def init(params: PyTree) -> optax.ScaleByScheduleState:
+        return optax.ScaleByScheduleState(count=jnp.zeros([], jnp.int32))
+
+    def update(grads: PyTree, state: optax.ScaleByScheduleState, params: PyTree) -> tuple:
+        rate = learning_rate(state.count) if callable(learning_rate) else learning_rate
+
+        def adapt(g: jax.Array, p: jax.Array) -> jax.Array:
+            p_norm, g_norm = jnp.linalg.norm(p.ravel()), jnp.linalg.norm(g.ravel())
+            q = trust_coefficient * p_norm / (g_norm + weight_decay * p_norm + 1e-8)
+            if clip:
+                q = jnp.minimum(q / rate, 1.0)
+            return jnp.where((p_norm > 0) & (g_norm > 0), q * (g + weight_decay * p), g)
+
+        count = optax.safe_increment(state.count)
+        return jax.tree.map(adapt, grads, params), optax.ScaleByScheduleState(count=count)
+
+    ratio = optax.GradientTransformation(init, update)
+    return optax.chain(
+        ratio if adapt_biases else optax.masked(ratio, _matrices),
+        optax.trace(momentum),
+        _scale_by_rates(learning_rate, bias_learning_rate, rate_groups),
+    )
+
+
 def sgd(
     learning_rate: Rate,
     weight_decay: float = 0.0,
@@ -178,7 +236,7 @@ def adamw(
     )
 
 
-OPTIMIZERS = {"lars": lars, "lars_inside": lars_inside, "sgd": sgd, "adamw": adamw}
+OPTIMIZERS = {"lars": lars, "lars_inside": lars_inside, "larc": larc, "sgd": sgd, "adamw": adamw}
 
 
 def make(name: str, learning_rate: Rate, **options: Any) -> optax.GradientTransformation:
@@ -201,3 +259,27 @@ def make(name: str, learning_rate: Rate, **options: Any) -> optax.GradientTransf
         return OPTIMIZERS[name](learning_rate, **options)
     except TypeError as error:
         raise ValueError(f"optimizer {name!r}: {error}") from error
+
+
+def update(
+    optimizer: GradientTransformation, grads: PyTree, opt_state: PyTree, params: PyTree
+) -> tuple[PyTree, PyTree, dict[str, Any]]:
+    """One step of the optimiser.
+
+    Args:
+      optimizer: from ``make``.
+      grads: gradients, the structure of ``params``.
+      opt_state: the optimiser's state.
+      params: parameters.
+
+    Returns:
+      New parameters, new state, and the global l2 norms {"gradient_norm", "update_norm",
+      "parameter_norm"} (of the parameters before the update), float32 scalars.
+    """
+    updates, opt_state = optimizer.update(grads, opt_state, params)
+    norms = {
+        "gradient_norm": optax.global_norm(grads),
+        "update_norm": optax.global_norm(updates),
+        "parameter_norm": optax.global_norm(params),
+    }
+    return optax.apply_updates(params, updates), opt_state, norms
