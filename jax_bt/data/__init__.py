@@ -1,0 +1,11 @@
+"""Images in: sources, decoding, order and views. The only package that uses TensorFlow."""
+
+from jax_bt.data.arrays import from_arrays
+from jax_bt.data.batches import batches
+from jax_bt.data.errors import DataError
+from jax_bt.data.examples import examples
+from jax_bt.data.load import load
+from jax_bt.data.order import steps_per_epoch
+from jax_bt.data.source import Source
+
+__all__ = ["DataError", "Source", "batches", "examples", "from_arrays", "load", "steps_per_epoch"]

@@ -1,0 +1,5 @@
+"""The one error this package raises for data that is missing or unusable."""
+
+
+class DataError(ValueError):
+    """A data set, split, file or image that cannot be used: one line, what, where, what to do."""

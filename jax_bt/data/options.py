@@ -1,0 +1,28 @@
+"""How tf.data may use the host."""
+
+import os
+
+import tensorflow as tf
+
+# Input is the CPU's work: TensorFlow must not reserve the accelerator's memory.
+tf.config.set_visible_devices([], "GPU")
+
+
+def worker_count() -> int:
+    """Number of processors this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pipeline_options(workers: int) -> tf.data.Options:
+    """One private pool of ``workers`` threads, elements in order, no operation splitting itself.
+
+    Examples are processed in parallel, so splitting one example's small operations over threads
+    as well would only cost hand-overs.
+    """
+    options = tf.data.Options()
+    options.deterministic = True
+    options.threading.private_threadpool_size = workers
+    options.threading.max_intra_op_parallelism = 1
+    options.autotune.enabled = False
+    options.experimental_optimization.inject_prefetch = False
+    return options
