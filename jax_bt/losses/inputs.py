@@ -1,5 +1,6 @@
 """What every loss asks of its embeddings, and answers in one line where it does not get it."""
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -64,8 +65,8 @@ def same_shape(**named: Array) -> None:
             )
 
 
-def positive(**named: float) -> None:
-    """Raises ValueError for an option that is not above zero."""
+def positive(**named: float | Array) -> None:
+    """Raises ValueError for an option that is not above zero; a traced one cannot be checked."""
     for name, value in named.items():
-        if not value > 0:
+        if not isinstance(value, jax.core.Tracer) and not value > 0:
             raise ValueError(f"{name}={value} must be above 0")
