@@ -91,7 +91,5 @@ def imax(
 
 def _log_det(matrix: Array, eps: float) -> Array:
     """log|matrix + eps I| of each symmetric positive semi-definite matrix."""
-    pivots = jnp.diagonal(
-        factor(matrix + eps * jnp.eye(matrix.shape[-1], dtype=matrix.dtype)), axis1=-2, axis2=-1
-    )
-    return 2 * jnp.sum(jnp.log(pivots), axis=-1)
+    lower = factor(matrix + eps * jnp.eye(matrix.shape[-1], dtype=matrix.dtype))
+    return 2 * jnp.sum(jnp.log(jnp.diagonal(lower, axis1=-2, axis2=-1)), axis=-1)
