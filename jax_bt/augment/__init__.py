@@ -1,0 +1,40 @@
+"""The views: declarative recipes, and the operations in JAX.
+
+`recipes("barlow", size=224)` gives one `Recipe` per view; `recipe_from({...})` builds one from the
+same parts. The host applies them in `jax_bt.data.views`, the device in `augment.device`.
+"""
+
+from jax_bt.augment import device, ops
+from jax_bt.augment.parts import (
+    PARTS,
+    Affine,
+    Blur,
+    CenterCrop,
+    Crop,
+    Flip,
+    Grayscale,
+    Jitter,
+    Noise,
+    Recipe,
+    Solarize,
+)
+from jax_bt.augment.recipes import names, recipe_from, recipes
+
+__all__ = [
+    "PARTS",
+    "Affine",
+    "Blur",
+    "CenterCrop",
+    "Crop",
+    "Flip",
+    "Grayscale",
+    "Jitter",
+    "Noise",
+    "Recipe",
+    "Solarize",
+    "device",
+    "names",
+    "ops",
+    "recipe_from",
+    "recipes",
+]

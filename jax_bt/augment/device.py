@@ -1,0 +1,160 @@
+"""Augmentation inside the compiled step: what the host's crop leaves to do.
+
+The host sends 8-bit crops (`jax_bt.data.views.host_view`); jitter, flip, grey, blur, solarize
+and normalisation run here in JAX, with keys folded from the global example index, so a view does
+not depend on the number of devices. The recipes and the choices are those of the host.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jax_bt.augment import ops
+from jax_bt.augment.parameters import COUNT, ORDERS, parameters
+from jax_bt.augment.parts import (
+    Affine,
+    Blur,
+    Crop,
+    Flip,
+    Grayscale,
+    Jitter,
+    Noise,
+    Recipe,
+    Solarize,
+)
+
+_HUE = 3
+# Where hue stands in each order, and the three blends around it.
+_HUE_AT = tuple(order.index(_HUE) for order in ORDERS)
+_BLENDS = tuple(tuple(k for k in order if k != _HUE) for order in ORDERS)
+
+
+def views(crops: Sequence[Array], index: Array, recipes: Sequence[Recipe], key: Array) -> tuple:
+    """The augmented views of a batch.
+
+    Args:
+      crops: per view, uint8 (N, S, S, 3) from `host_view`.
+      index: int (N,), the examples' indices in the data set.
+      recipes: one per view.
+      key: of the seed and the epoch: `jax.random.fold_in(jax.random.key(seed), epoch)`.
+
+    Returns:
+      Per view, float32 (N, S, S, 3), normalised.
+    """
+    return tuple(
+        view(crop, index, recipe, jax.random.fold_in(key, number))
+        for number, (crop, recipe) in enumerate(zip(crops, recipes, strict=True))
+    )
+
+
+def view(crop: Array, index: Array, recipe: Recipe, key: Array) -> Array:
+    """One augmented view of each example of a batch.
+
+    Args:
+      crop: uint8 (N, S, S, 3).
+      index: int (N,), the examples' indices in the data set.
+      recipe: its parts after the crop are done here.
+      key: of the seed, the epoch and the view.
+
+    Returns:
+      float32 (N, S, S, 3), normalised.
+    """
+    size = crop.shape[1]
+
+    def one(image, number):
+        mine = jax.random.fold_in(key, number)
+        chosen = parameters(recipe, jax.random.uniform(mine, (COUNT,)))
+        normal = None
+        if recipe.get(Noise) is not None:
+            normal = jax.random.normal(jax.random.fold_in(mine, 1), (size, size, 1))
+        return apply(image, recipe, chosen, normal)
+
+    return jax.vmap(one)(crop, index)
+
+
+def apply(crop: Array, recipe: Recipe, chosen: dict, normal: Array | None = None) -> Array:
+    """The parts of a recipe after its crop, with given choices, then (view - mean) / std.
+
+    Args:
+      crop: (S, S, 3), uint8, or float32 in [0, 1].
+      recipe: parts and numbers.
+      chosen: scalars, from `jax_bt.augment.parameters.parameters`.
+      normal: float32 (S, S, 1) standard normal numbers, for `Noise`.
+
+    Returns:
+      float32 (S, S, 3), normalised.
+    """
+    image = crop.astype(jnp.float32) / 255.0 if crop.dtype == jnp.uint8 else crop
+    for part in recipe.parts[recipe.crop_index + 1 :]:
+        image = _part(image, part, chosen, normal)
+    return (image - jnp.asarray(recipe.mean)) / jnp.asarray(recipe.std)
+
+
+def _part(image: Array, part, chosen: dict, normal: Array | None) -> Array:
+    def when(name: str, changed: Array) -> Array:
+        return changed if part.p == 1.0 else jnp.where(chosen[name], changed, image)
+
+    match part:
+        case Flip():
+            return when("flip", ops.horizontal_flip(image))
+        case Jitter():
+            return when("jitter", jitter(image, part, chosen))
+        case Grayscale():
+            return when("grayscale", ops.grayscale(image))
+        case Blur():
+            return when("blur", ops.gaussian_blur(image, chosen["sigma"]))
+        case Solarize():
+            return when("solarize", ops.solarize(image, part.threshold))
+        case Affine():
+            choice = [chosen[name] for name in ("angle", "zoom", "shift_y", "shift_x")]
+            return when("affine", ops.affine(image, *choice))
+        case Noise():
+            return when("noise", ops.noise(image, normal, chosen["std"]))
+        case Crop():
+            raise AssertionError("a recipe has one crop")
+
+
+def jitter(image: Array, part: Jitter, chosen: dict) -> Array:
+    """Brightness, contrast, saturation and hue in the chosen order, in seven light passes.
+
+    A switch over four operations under `vmap` evaluates all four at all four positions. But
+    brightness, contrast and saturation are the same blend, f * x + (1 - f) * (a * luma(x) +
+    b * mean luma(x)), and only hue is different: so three blends, hue, and three blends again,
+    where the blends that do not stand on that side of hue have f = 1, which changes nothing.
+
+    Args:
+      image: float32 (S, S, 3) in [0, 1].
+      part: which of the four there are (a zero spread is left out).
+      chosen: scalars "order", "brightness", "contrast", "saturation", "hue".
+
+    Returns:
+      float32 (S, S, 3) in [0, 1].
+    """
+    row = chosen["order"].astype(jnp.int32)
+    hue_at, kinds = jnp.asarray(_HUE_AT)[row], jnp.asarray(_BLENDS)[row]
+    spreads = (part.brightness, part.contrast, part.saturation)
+    names = ("brightness", "contrast", "saturation")
+
+    def blend(image: Array, position: int, here: Array) -> Array:
+        kind = kinds[position]
+        out = image
+        for number, (spread, name) in enumerate(zip(spreads, names, strict=True)):
+            if spread:
+                operation = getattr(
+                    ops, "brightness_additive" if name == "brightness" and part.additive else name
+                )
+                out = jnp.where(here & (kind == number), operation(image, chosen[name]), out)
+        return out
+
+    if not part.hue:
+        for position in range(3):
+            image = blend(image, position, jnp.asarray(True))
+        return image
+    for position in range(3):
+        image = blend(image, position, position < hue_at)
+    image = ops.hue(image, chosen["hue"])
+    for position in range(3):
+        image = blend(image, position, position >= hue_at)
+    return image

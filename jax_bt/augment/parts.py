@@ -1,0 +1,178 @@
+"""The parts a view is made of, as frozen records of their numbers.
+
+A `Recipe` lists parts in the order in which they are applied; the code that applies them is
+`jax_bt.data.ops` (TensorFlow, on the host) and `jax_bt.augment.ops` (JAX, on the device).
+Probabilities are per example; angles are degrees; sigma is pixels of the view; shifts are
+fractions of its side; everything else is in the [0, 1] scale of the image.
+"""
+
+import dataclasses
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclasses.dataclass(frozen=True)
+class Crop:
+    """Random resized crop: area fraction ~ U[scale], log(width / height) ~ U[log ratio]."""
+
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    method: str = "bicubic"
+
+
+@dataclasses.dataclass(frozen=True)
+class CenterCrop:
+    """Shorter side to size / fraction, then the central size x size (0.875: 256 and 224)."""
+
+    fraction: float = 1.0
+    method: str = "bicubic"
+
+
+@dataclasses.dataclass(frozen=True)
+class Flip:
+    """Horizontal flip."""
+
+    p: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Jitter:
+    """Colour jitter in random order: factors ~ U[max(0, 1 - x), 1 + x], hue shift ~ U[-hue, hue].
+
+    With `additive`, brightness adds U[-brightness, brightness] instead (SimCLR v1).
+    """
+
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.2
+    hue: float = 0.1
+    p: float = 0.8
+    additive: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Grayscale:
+    """ITU-R 601 luma in all three channels."""
+
+    p: float = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class Blur:
+    """Gaussian blur as Pillow does it, sigma ~ U[sigma] pixels."""
+
+    p: float = 0.5
+    sigma: tuple[float, float] = (0.1, 2.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Solarize:
+    """Values at and above `threshold` are inverted."""
+
+    p: float = 0.2
+    threshold: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Affine:
+    """Rotation ~ U[-rotate, rotate] degrees, zoom ~ U[zoom], shift ~ U[-shift, shift] per axis."""
+
+    rotate: float = 10.0
+    zoom: tuple[float, float] = (0.9, 1.1)
+    shift: float = 0.1
+    p: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Noise:
+    """Added Gaussian noise of standard deviation ~ U[std], the same in the three channels."""
+
+    std: tuple[float, float] = (0.0, 0.1)
+    p: float = 1.0
+
+
+PARTS = {
+    "crop": Crop,
+    "center_crop": CenterCrop,
+    "flip": Flip,
+    "jitter": Jitter,
+    "grayscale": Grayscale,
+    "blur": Blur,
+    "solarize": Solarize,
+    "affine": Affine,
+    "noise": Noise,
+}
+Part = Crop | CenterCrop | Flip | Jitter | Grayscale | Blur | Solarize | Affine | Noise
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How one view of an image is made.
+
+    Args:
+      size: side of the square view, pixels.
+      parts: applied in this order; each kind at most once, exactly one of `Crop` and `CenterCrop`.
+      mean, std: subtracted and divided at the end, per channel, in the [0, 1] scale.
+      eval_fraction: of the centre crop with which features of this kind of view are evaluated.
+
+    Raises:
+      ValueError: a part twice, no crop or two, or a number outside its range.
+    """
+
+    size: int
+    parts: tuple[Part, ...]
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    eval_fraction: float = 0.875
+
+    def __post_init__(self):
+        kinds = [type(part) for part in self.parts]
+        for kind in kinds:
+            if kinds.count(kind) > 1:
+                raise ValueError(f"recipe: {kind.__name__} is given twice; each part at most once")
+        if sum(kind in (Crop, CenterCrop) for kind in kinds) != 1:
+            raise ValueError("recipe: give exactly one of crop and center_crop")
+        if self.size < 1:
+            raise ValueError(f"recipe: size must be at least 1 pixel, got {self.size}")
+        if min(self.std) <= 0:
+            raise ValueError(f"recipe: std must be positive, got {self.std}")
+        for part in self.parts:
+            _check(part)
+
+    def get(self, kind: type) -> Part | None:
+        """The part of this kind, or None."""
+        return next((part for part in self.parts if isinstance(part, kind)), None)
+
+    @property
+    def crop_index(self) -> int:
+        """Where the crop stands: the host does the parts up to it, the device those after it."""
+        return next(i for i, p in enumerate(self.parts) if isinstance(p, Crop | CenterCrop))
+
+    def evaluation(self) -> "Recipe":
+        """The recipe for evaluating features: centre crop, the same size and normalisation."""
+        method = self.parts[self.crop_index].method
+        return dataclasses.replace(self, parts=(CenterCrop(self.eval_fraction, method),))
+
+
+def _check(part: Part) -> None:
+    """Raises ValueError with the part's name, its field and the range that is allowed."""
+    for field in dataclasses.fields(part):
+        name, value = f"recipe: {type(part).__name__}.{field.name}", getattr(part, field.name)
+        if field.name == "p" and not 0 <= value <= 1:
+            raise ValueError(f"{name} is a probability, got {value}")
+        if field.name == "fraction" and not 0 < value <= 1:
+            raise ValueError(f"{name} must be in (0, 1], got {value}")
+        if field.name == "method" and value not in ("bicubic", "bilinear"):
+            raise ValueError(f"{name} must be 'bicubic' or 'bilinear', got {value!r}")
+        if field.name == "hue" and not 0 <= value <= 0.5:
+            raise ValueError(f"{name} must be in [0, 0.5] of the colour circle, got {value}")
+        if isinstance(value, tuple):
+            low = 1e-6 if field.name in ("scale", "ratio", "zoom") else 0.0
+            if len(value) != 2 or not low <= value[0] <= value[1]:
+                raise ValueError(
+                    f"{name} must be (low, high) with {low:g} <= low <= high, got {value}"
+                )
+            if field.name == "scale" and value[1] > 1:
+                raise ValueError(f"{name} is a fraction of the image's area, got {value}")
+        elif isinstance(value, float | int) and value < 0:
+            raise ValueError(f"{name} must not be negative, got {value}")
