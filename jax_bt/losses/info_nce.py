@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
-from jax_bt.losses.cosine import cosine, unit_rows
 from jax_bt.losses.inputs import embeddings, floating, positive
+from jax_bt.losses.similarity import cosine
 
 
 class InfoNCE(NamedTuple):
@@ -59,7 +59,7 @@ def info_nce(
             f"queue has shape {queue.shape}: expected ({q.shape[1]}, K), keys as columns"
         )
     positives = cosine(q, lax.stop_gradient(k))
-    negatives = jnp.matmul(unit_rows(q), queue, precision=precision)
+    negatives = jnp.matmul(stats.l2_normalize(q), queue, precision=precision)
     logits = jnp.concatenate([positives[:, None], negatives], axis=1) / temperature
     log_p = jax.nn.log_softmax(logits, axis=1)[:, 0]
     return InfoNCE(-stats.mean(log_p, axis_name=axis_name))
@@ -101,8 +101,8 @@ def info_nce_in_batch(
     """
     positive(temperature=temperature)
     q, k = embeddings(q=q, k=k, axis_name=axis_name, minimum=2)
-    keys = stats.all_gather(unit_rows(lax.stop_gradient(k)), axis_name=axis_name)
-    logits = jnp.matmul(unit_rows(q), keys.T, precision=precision) / temperature
+    keys = stats.all_gather(stats.l2_normalize(lax.stop_gradient(k)), axis_name=axis_name)
+    logits = jnp.matmul(stats.l2_normalize(q), keys.T, precision=precision) / temperature
     own = stats.shard_index(axis_name) * q.shape[0] + jnp.arange(q.shape[0])
     log_p = jnp.take_along_axis(jax.nn.log_softmax(logits, axis=1), own[:, None], axis=1)
     return InfoNCE(-2 * temperature * stats.mean(log_p, axis=(0, 1), axis_name=axis_name))

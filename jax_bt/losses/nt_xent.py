@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
-from jax_bt.losses.cosine import unit_rows
 from jax_bt.losses.inputs import embeddings, positive
 
 
@@ -55,7 +54,7 @@ def nt_xent(
     local = z_a.shape[0]
     count = local * stats.axis_size(axis_name)
 
-    views = jnp.stack([unit_rows(z_a), unit_rows(z_b)])
+    views = jnp.stack([stats.l2_normalize(z_a), stats.l2_normalize(z_b)])
     anchors = views.reshape(2 * local, -1)
     others = stats.all_gather(views, axis=1, axis_name=axis_name).reshape(2 * count, -1)
     logits = jnp.matmul(anchors, others.T, precision=precision) / temperature

@@ -8,8 +8,8 @@ from jax import Array, lax
 
 from jax_bt import stats
 from jax_bt.losses.cholesky import factor
-from jax_bt.losses.cosine import cosine
 from jax_bt.losses.inputs import embeddings
+from jax_bt.losses.similarity import cosine
 
 
 class WMSE(NamedTuple):
