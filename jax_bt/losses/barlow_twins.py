@@ -1,15 +1,28 @@
 """Barlow Twins: the cross-correlation matrix of two views, driven to the identity."""
 
+import functools
+import itertools
+import math
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from jax_bt import stats
-from jax_bt.losses import inputs
+from jax_bt.losses import forms, inputs
+from jax_bt.losses.correlations import correlations
 
 
 class BarlowTwins(NamedTuple):
+    """Value of ``barlow_twins`` and its terms.
+
+    Attributes:
+      loss: invariance + lambd * redundancy (or what ``terms`` and ``temperature`` make of it).
+      invariance: sum_i (C_ii - 1)^2.
+      redundancy: sum_{i != j} C_ij^2, without its weight.
+    """
+
     loss: Array
     invariance: Array
     redundancy: Array
@@ -18,17 +31,120 @@ class BarlowTwins(NamedTuple):
 def barlow_twins(
     z_a: Array,
     z_b: Array,
-    *,
-    lambd: float = 0.0051,
+    *more: Array,
+    lambd: float | Array | str = 0.0051,
     axis_name: str | None = None,
     form: str = "auto",
+    terms: str = "both",
+    normalize: str = "batch",
+    correlation: str = "cross",
+    temperature: float | Array | None = None,
     eps: float = 1e-5,
     precision: str | None = "highest",
 ) -> BarlowTwins:
-    """sum_i (C_ii - 1)^2 + lambd * sum_{i != j} C_ij^2."""
-    z_a, z_b = inputs.embeddings(axis_name=axis_name, minimum=2, z_a=z_a, z_b=z_b)
-    c = stats.cross_correlation(z_a, z_b, eps, axis_name, precision)
-    diagonal = jnp.diagonal(c)
-    invariance = jnp.sum(jnp.square(diagonal - 1))
-    redundancy = jnp.sum(jnp.square(c - jnp.diag(diagonal)))
-    return BarlowTwins(invariance + lambd * redundancy, invariance, redundancy)
+    """Barlow Twins loss of the global batch, exact in each form.
+
+        C = za^T zb / N,  za = (z_a - mean) / sqrt(var + eps) per column of each view, var over N
+        loss = sum_i (C_ii - 1)^2 + lambd * sum_{i != j} C_ij^2
+
+    With more than two views: the mean over all pairs of views.
+
+    Args:
+      z_a: (n, D) embeddings of the first view, any floating dtype: the local shard under
+        ``axis_name``, else the whole batch.
+      z_b: (n, D) of the second view, row by row of the same examples.
+      *more: (n, D) of further views.
+      lambd: weight of the redundancy; "1/d" is one over D, which keeps the two terms in proportion
+        as D grows (there are D - 1 off-diagonal entries for each diagonal one).
+      axis_name: mapped axis of ``shard_map`` or ``pmap``; None on one device or under ``jit``.
+      form: "cross_correlation" (D x D matrices), "gram" (N x N), or "auto": the cheaper, which
+        ``losses.chosen_form`` tells. Equal to rounding in value and gradient.
+      terms: "both", or "invariance" or "redundancy": the loss is that term alone (Table 5); both
+        are still returned.
+      normalize: "batch" standardises each column over the batch; "features" also scales each row
+        to unit length and takes C = za^T zb, not divided by N; "none" only centres the columns, so
+        that C is the cross-covariance over N (Table 5).
+      correlation: "cross", or "auto": the redundancy is that of the views' own correlation
+        matrices, the mean over views (appendix A). The invariance is of the cross-correlation.
+      temperature: with a number t the terms are those of Table 5's last row,
+        invariance = -log sum_i exp(C_ii / t), redundancy = log sum_{i != j} exp(max(C_ij, 0) / t),
+        which needs the D x D form.
+      eps: added to the variances.
+      precision: of the large products (``jax.lax.Precision``). The default is full float32; None
+        is the device's own, bfloat16 passes on a TPU.
+
+    Returns:
+      ``BarlowTwins``: float32 scalars (float64 for float64 input), the same on every shard.
+
+    Raises:
+      ValueError: shapes that do not match, a global batch below 2, embeddings that are not
+        floating, an unknown option, or one that excludes another. The widths may only differ where
+        no pair of columns is compared: ``terms="redundancy"`` with ``correlation="auto"``.
+
+    Reference: Zbontar et al., Barlow Twins, ICML 2021, https://arxiv.org/abs/2103.03230
+    """
+    inputs.one_of("form", form, forms.FORMS)
+    inputs.one_of("terms", terms, ("both", "invariance", "redundancy"))
+    inputs.one_of("normalize", normalize, ("batch", "features", "none"))
+    inputs.one_of("correlation", correlation, ("cross", "auto"))
+    if temperature is not None and form == "gram":
+        raise ValueError('form="gram" has no single correlations: temperature needs another form')
+    columns_meet = terms != "redundancy" or correlation == "cross"
+    views = inputs.embeddings(
+        axis_name=axis_name,
+        minimum=2,
+        same_width=columns_meet,
+        z_a=z_a,
+        z_b=z_b,
+        **{f"view {i}": view for i, view in enumerate(more, 2)},
+    )
+    if isinstance(lambd, str):
+        inputs.one_of("lambd", lambd, ("1/d",))
+        lambd = 1 / views[0].shape[1]
+    views = tuple(_normalized(view, normalize, eps, axis_name) for view in views)
+
+    measure = functools.partial(_squares, form=form)
+    if temperature is not None:
+        measure = functools.partial(_exponentials, temperature=temperature)
+    options = {"axis_name": axis_name, "precision": precision}
+    invariance = jnp.zeros((), views[0].dtype)
+    if columns_meet:
+        pairs = tuple(itertools.combinations(range(len(views)), 2))
+        invariance, redundancy = measure(views, pairs, **options)
+    if correlation == "auto":
+        own = [measure((view,), ((0, 0),), **options)[1] for view in views]
+        redundancy = sum(own) / len(own)
+    loss = {
+        "both": invariance + lambd * redundancy,
+        "invariance": invariance,
+        "redundancy": lambd * redundancy,
+    }[terms]
+    return BarlowTwins(loss, invariance, redundancy)
+
+
+def _normalized(z, normalize, eps, axis_name):
+    """The view scaled so that its correlations are plain products: C = za^T zb."""
+    if normalize == "none":
+        z = z - stats.mean(z, axis_name=axis_name)
+    else:
+        z = stats.standardize(z, eps, axis_name=axis_name)
+    if normalize == "features":
+        return stats.l2_normalize(z)
+    return z / math.sqrt(z.shape[0] * stats.axis_size(axis_name))
+
+
+def _squares(views, pairs, *, form, axis_name, precision):
+    """sum_i (C_ii - 1)^2 and sum_{i != j} C_ij^2, means over pairs."""
+    diagonal, off = correlations(views, pairs, form=form, axis_name=axis_name, precision=precision)
+    return jnp.sum(jnp.square(diagonal - 1)) / len(pairs), off / len(pairs)
+
+
+def _exponentials(views, pairs, *, temperature, axis_name, precision):
+    """-log sum_i exp(C_ii / t) and log sum_{i != j} exp(max(C_ij, 0) / t), means over pairs."""
+    on = off = 0
+    for u, v in pairs:
+        c = jnp.matmul(views[u].T, views[v], precision=precision)
+        c = stats.all_sum(c, axis_name) / temperature
+        on -= jax.nn.logsumexp(jnp.diagonal(c))
+        off += jax.nn.logsumexp(jnp.maximum(c, 0), where=~jnp.eye(c.shape[0], dtype=bool))
+    return on / len(pairs), off / len(pairs)

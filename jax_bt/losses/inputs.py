@@ -31,13 +31,14 @@ def floating(name: str, x: Array, axes: str) -> Array:
 
 
 def embeddings(
-    *, axis_name: str | None = None, minimum: int = 1, **named: Array
+    *, axis_name: str | None = None, minimum: int = 1, same_width: bool = True, **named: Array
 ) -> tuple[Array, ...]:
     """Checks embeddings of one batch and widens them to the dtype of statistics.
 
     Args:
       axis_name: mapped axis over which the batch is sharded, or None.
       minimum: least number of examples in the GLOBAL batch.
+      same_width: False lets the arrays differ in D.
       **named: the arguments by name, each (N, D).
 
     Returns:
@@ -48,7 +49,8 @@ def embeddings(
         global batch is smaller than ``minimum``.
     """
     arrays = [floating(name, x, "N D") for name, x in named.items()]
-    same_shape(**dict(zip(named, arrays, strict=True)))
+    compared = arrays if same_width else [x[:, :1] for x in arrays]
+    same_shape(**dict(zip(named, compared, strict=True)))
     count = arrays[0].shape[0] * stats.axis_size(axis_name)
     if count < minimum:
         raise ValueError(f"the batch has N={count} examples: this loss needs at least {minimum}")
@@ -70,3 +72,9 @@ def positive(**named: float | Array) -> None:
     for name, value in named.items():
         if not isinstance(value, jax.core.Tracer) and not value > 0:
             raise ValueError(f"{name}={value} must be above 0")
+
+
+def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raises ValueError unless the option is one of its choices."""
+    if value not in choices:
+        raise ValueError(f"{name}={value!r} is unknown: choose one of {', '.join(choices)}")

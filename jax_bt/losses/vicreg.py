@@ -1,15 +1,27 @@
 """VICReg: invariance of two views, variance and covariance of each."""
 
+import itertools
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 
 from jax_bt import stats
-from jax_bt.losses import inputs
+from jax_bt.losses import forms, inputs
+from jax_bt.losses.correlations import correlations
 
 
 class VICReg(NamedTuple):
+    """Value of ``vicreg`` and its terms, which are unweighted.
+
+    Attributes:
+      loss: the weighted sum of the three.
+      invariance: mean squared difference over batch and dimensions.
+      variance: mean_d max(0, gamma - std_d), half of it for each of two views.
+      covariance: sum_{i != j} cov_ij^2 / D, summed over two views.
+    """
+
     loss: Array
     invariance: Array
     variance: Array
@@ -19,28 +31,99 @@ class VICReg(NamedTuple):
 def vicreg(
     z_a: Array,
     z_b: Array,
-    *,
-    invariance_weight: float = 25.0,
-    variance_weight: float = 25.0,
-    covariance_weight: float = 1.0,
-    gamma: float = 1.0,
+    *more: Array,
+    invariance_weight: float | Array = 25.0,
+    variance_weight: float | Array = 25.0,
+    covariance_weight: float | Array = 1.0,
+    gamma: float | Array = 1.0,
     eps: float = 1e-4,
     axis_name: str | None = None,
     form: str = "auto",
+    normalize: str = "none",
+    halve_variance: bool = True,
     precision: str | None = "highest",
 ) -> VICReg:
-    """The three terms in the reference's scaling, and their weighted sum."""
-    z_a, z_b = inputs.embeddings(axis_name=axis_name, minimum=2, z_a=z_a, z_b=z_b)
-    invariance = stats.all_mean(jnp.mean(jnp.square(z_a - z_b)), axis_name)
-    variance = covariance = jnp.zeros(())
-    for z in (z_a, z_b):
-        c = stats.covariance(z, 1, axis_name, precision)
-        diagonal = jnp.diagonal(c)
-        variance += jnp.mean(jnp.maximum(gamma - jnp.sqrt(diagonal + eps), 0)) / 2
-        covariance += jnp.sum(jnp.square(c - jnp.diag(diagonal))) / z.shape[1]
+    """VICReg loss of the global batch, exact in each form.
+
+        invariance = mean_nd (za - zb)^2
+        variance   = sum_views mean_d max(0, gamma - sqrt(var_d + eps)) / 2,  var over N - 1
+        covariance = sum_views sum_{i != j} cov_ij^2 / D,                     cov over N - 1
+        loss = invariance_weight * invariance + variance_weight * variance
+             + covariance_weight * covariance
+
+    With more than two views: the mean over all pairs of views.
+
+    Args:
+      z_a: (n, D) embeddings of the first view, any floating dtype: the local shard under
+        ``axis_name``, else the whole batch.
+      z_b: (n, D) of the second view, row by row of the same examples.
+      *more: (n, D) of further views.
+      invariance_weight: weight of the invariance. With 0 the views may differ in width (branches
+        that share nothing but the batch); the invariance is then returned as 0.
+      variance_weight: weight of the variance.
+      covariance_weight: weight of the covariance.
+      gamma: least standard deviation, in the units of the embeddings; with ``normalize="l2"`` in
+        units of 1 / sqrt(D), the deviation of unit vectors spread over all dimensions.
+      eps: added to the variance under the root.
+      axis_name: mapped axis of ``shard_map`` or ``pmap``; None on one device or under ``jit``.
+      form: "cross_correlation" (D x D matrices), "gram" (N x N), or "auto": the cheaper, which
+        ``losses.chosen_form`` tells. Equal to rounding in value and gradient.
+      normalize: of the embeddings before all three terms (appendix D): "none", "std" standardises
+        the columns over the batch with variance over N - 1, "l2" scales the rows to unit length.
+      halve_variance: True as in the reference's code, False as in the paper's text.
+      precision: of the large products (``jax.lax.Precision``). The default is full float32; None
+        is the device's own, bfloat16 passes on a TPU.
+
+    Returns:
+      ``VICReg``: float32 scalars (float64 for float64 input), the same on every shard.
+
+    Raises:
+      ValueError: shapes that do not match, a global batch below 2, embeddings that are not
+        floating, or an unknown option.
+
+    Reference: Bardes et al., VICReg, ICLR 2022, https://arxiv.org/abs/2105.04906
+    """
+    inputs.one_of("form", form, forms.FORMS)
+    inputs.one_of("normalize", normalize, ("none", "std", "l2"))
+    columns_meet = not (isinstance(invariance_weight, int | float) and invariance_weight == 0)
+    views = inputs.embeddings(
+        axis_name=axis_name,
+        minimum=2,
+        same_width=columns_meet,
+        z_a=z_a,
+        z_b=z_b,
+        **{f"view {i}": view for i, view in enumerate(more, 2)},
+    )
+    if normalize == "std":
+        views = tuple(stats.standardize(z, eps, ddof=1, axis_name=axis_name) for z in views)
+    elif normalize == "l2":
+        views = tuple(stats.l2_normalize(z) for z in views)
+
+    pairs = tuple(itertools.combinations(views, 2)) if columns_meet else ()
+    differences = [stats.mean(jnp.square(a - b), (0, 1), axis_name) for a, b in pairs]
+    invariance = sum(differences, jnp.zeros((), views[0].dtype)) / max(len(pairs), 1)
+
+    degrees = views[0].shape[0] * stats.axis_size(axis_name) - 1
+    variances, covariances = [], []
+    for z in views:
+        width = z.shape[1]
+        z = (z - stats.mean(z, axis_name=axis_name)) / math.sqrt(degrees)
+        variance, off = correlations(
+            (z,), ((0, 0),), form=form, axis_name=axis_name, precision=precision
+        )
+        target = gamma / math.sqrt(width) if normalize == "l2" else gamma
+        variances.append(jnp.mean(jnp.maximum(target - _sqrt(variance[0] + eps), 0)))
+        covariances.append(off / width)
+    # The mean over pairs of a sum over a pair's two views is twice the mean over views.
+    variance = sum(variances) / len(views) * (1 if halve_variance else 2)
+    covariance = sum(covariances) / len(views) * 2
     loss = (
-        invariance_weight * invariance
-        + variance_weight * variance
-        + covariance_weight * covariance
+        invariance_weight * invariance + variance_weight * variance + covariance_weight * covariance
     )
     return VICReg(loss, invariance, variance, covariance)
+
+
+def _sqrt(x):
+    """Square root with gradient 0 at 0, where ``eps=0`` meets a constant column."""
+    positive = x > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
