@@ -2,9 +2,12 @@
 
 Rates are floats or schedules (functions of the step, counted from 0), and nothing else holds them:
 whoever built the schedules logs the current rate by calling them with the step. To freeze a group
-of parameters, zero its gradients; a schedule of its own in ``rate_groups`` may also be zero.
+of parameters, give it a schedule in ``rate_groups`` that is 0 for as long: zero gradients alone
+would leave the weight decay.
 """
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -53,6 +56,7 @@ def lars(
     trust_coefficient: float = 0.001,
     bias_learning_rate: Rate | None = None,
     rate_groups: Mapping[str, Rate] | None = None,
+    rate_inside: bool = False,
 ) -> optax.GradientTransformation:
     """LARS as in the Barlow Twins and VICReg code: the rate multiplies the momentum buffer.
 
@@ -71,6 +75,7 @@ def lars(
       bias_learning_rate: rate of the parameters with ndim <= 1; None for ``learning_rate``.
       rate_groups: rates of parts of the tree by prefix of the path ("predictor"), which go before
         both rates above.
+      rate_inside: SimCLR's order instead: m <- momentum * m + rate * q * g;  p <- p - m.
 
     Returns:
       An optax transformation; its ``update`` needs the parameters.
@@ -78,45 +83,17 @@ def lars(
     Reference: You et al. 2017, https://arxiv.org/abs/1708.03888; Zbontar et al. 2021,
     https://arxiv.org/abs/2103.03230
     """
+    rates = _scale_by_rates(learning_rate, bias_learning_rate, rate_groups)
+    trace = optax.trace(momentum)
     return optax.chain(
         optax.add_decayed_weights(weight_decay, _matrices),
         optax.masked(optax.scale_by_trust_ratio(trust_coefficient=trust_coefficient), _matrices),
-        optax.trace(momentum),
-        _scale_by_rates(learning_rate, bias_learning_rate, rate_groups),
+        *((rates, trace) if rate_inside else (trace, rates)),
     )
 
 
-def lars_inside(
-    learning_rate: Rate,
-    weight_decay: float,
-    momentum: float = 0.9,
-    trust_coefficient: float = 0.001,
-    bias_learning_rate: Rate | None = None,
-    rate_groups: Mapping[str, Rate] | None = None,
-) -> optax.GradientTransformation:
-    """LARS as in the SimCLR code: m <- momentum * m + rate * q * g; p <- p - m.
-
-    Everything but the place of the rate is as in ``lars``; the two agree for a constant rate.
-
-    Args:
-      learning_rate: as in ``lars``, and so are all others.
-      weight_decay: see ``lars``.
-      momentum: see ``lars``.
-      trust_coefficient: see ``lars``.
-      bias_learning_rate: see ``lars``.
-      rate_groups: see ``lars``.
-
-    Returns:
-      An optax transformation; its ``update`` needs the parameters.
-
-    Reference: Chen et al. 2020, https://arxiv.org/abs/2002.05709
-    """
-    return optax.chain(
-        optax.add_decayed_weights(weight_decay, _matrices),
-        optax.masked(optax.scale_by_trust_ratio(trust_coefficient=trust_coefficient), _matrices),
-        _scale_by_rates(learning_rate, bias_learning_rate, rate_groups),
-        optax.trace(momentum),
-    )
+# SimCLR's LARS; for a constant rate the two agree
+lars_inside = functools.partial(lars, rate_inside=True)
 
 
 def larc(
@@ -255,10 +232,11 @@ def make(name: str, learning_rate: Rate, **options: Any) -> optax.GradientTransf
     """
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer {name!r} is not one of {', '.join(OPTIMIZERS)}")
-    try:
-        return OPTIMIZERS[name](learning_rate, **options)
-    except TypeError as error:
-        raise ValueError(f"optimizer {name!r}: {error}") from error
+    valid = inspect.signature(OPTIMIZERS[name]).parameters
+    for option in options:
+        if option not in valid:
+            raise ValueError(f"optimizer option {option!r}: {name} has {', '.join(valid)}")
+    return OPTIMIZERS[name](learning_rate, **options)
 
 
 def update(
@@ -278,8 +256,8 @@ def update(
     """
     updates, opt_state = optimizer.update(grads, opt_state, params)
     norms = {
-        "gradient_norm": optax.global_norm(grads),
-        "update_norm": optax.global_norm(updates),
-        "parameter_norm": optax.global_norm(params),
+        "gradient_norm": optax.tree.norm(grads),
+        "update_norm": optax.tree.norm(updates),
+        "parameter_norm": optax.tree.norm(params),
     }
     return optax.apply_updates(params, updates), opt_state, norms
