@@ -1,5 +1,11 @@
 """Images in: sources, decoding, order and views. The only package that uses TensorFlow."""
 
+import os
+
+# TensorFlow only decodes and augments here: its start-up notices say nothing to our users.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
 from jax_bt.data.arrays import from_arrays
 from jax_bt.data.batches import batches
 from jax_bt.data.errors import DataError

@@ -1,0 +1,14 @@
+"""Barlow Twins on handwritten digits: minutes on a laptop, no download.
+
+python -m jax_bt.main --config=configs/barlow_digits.py
+"""
+
+from jax_bt import config
+
+
+def get_config(arg: str = ""):
+    c = config.digits(arg)
+    c.method = "barlow_twins"
+    c.heads.projector = (256, 256, 256)
+    c.loss.lambd = 0.0051
+    return c

@@ -1,0 +1,35 @@
+"""Ends of a run that are not bugs: one line on standard error, an exit code, no traceback."""
+
+
+class Expected(Exception):
+    """Something whose message says what is wrong, where, and what to do.
+
+    Attributes:
+      exit_code: of the program that it ends.
+    """
+
+    exit_code = 2
+
+
+class UsageError(Expected, ValueError):
+    """The command line or the config cannot be used as given."""
+
+
+class WorkdirError(Expected):
+    """The run's folder cannot serve this run."""
+
+
+class CheckpointError(Expected):
+    """A checkpoint cannot be written or read."""
+
+
+class Diverged(Expected):
+    """A loss or gradient norm is not finite; nothing of it has been saved."""
+
+    exit_code = 3
+
+
+class Stopped(Expected):
+    """SIGINT or SIGTERM arrived; the state is saved and the same command goes on from there."""
+
+    exit_code = 75  # "try again later", EX_TEMPFAIL of sysexits.h

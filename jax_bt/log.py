@@ -1,0 +1,83 @@
+"""Fetches a step's terms a little late, so that the device never waits for the host, and checks them."""
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jax import Array
+
+from jax_bt import metrics
+from jax_bt.errors import Diverged
+
+# How many steps the device may run ahead. Two keep it busy; more would only delay a NaN's report.
+AHEAD = 2
+
+# Beside its own "step", "seconds" and "images_per_second", a line of the log holds the terms of the
+# loss and what is named so:
+NOT_TERMS = ("_norm", "_rate", "_per_second")
+
+
+def loss_terms(record: Mapping[str, Any]) -> dict[str, float]:
+    """The loss and its terms in a line of metrics.jsonl."""
+    return {
+        name: value
+        for name, value in record.items()
+        if name not in ("step", "seconds") and not name.endswith(NOT_TERMS) and "/" not in name
+    }
+
+
+class Log:
+    """What the loop says of its steps; in order, each once.
+
+    Args:
+      writer: where lines go.
+      rates: learning-rate schedules by name.
+      every: steps between written lines; the last step of the run is always written.
+      total_steps: of the run.
+    """
+
+    def __init__(
+        self,
+        writer: metrics.Writer,
+        rates: Mapping[str, Callable[[int], Array]],
+        every: int,
+        total_steps: int,
+    ):
+        self._writer, self._rates, self._every, self._total = writer, rates, every, total_steps
+        self._pending: deque[tuple[int, Mapping[str, Array]]] = deque()
+
+    def add(self, step: int, terms: Mapping[str, Array]) -> None:
+        """Takes a step's terms, still being computed, and deals with those of AHEAD steps ago.
+
+        Raises:
+          Diverged: as ``drain``.
+        """
+        self._pending.append((step, terms))
+        while len(self._pending) > AHEAD:
+            self._write(*self._pending.popleft())
+
+    def drain(self) -> None:
+        """Deals with every step taken so far.
+
+        Raises:
+          Diverged: the loss or the gradient norm of a step is not finite.
+        """
+        while self._pending:
+            self._write(*self._pending.popleft())
+
+    def _write(self, step: int, terms: Mapping[str, Array]) -> None:
+        last = step + 1 == self._total
+        bad = [n for n in ("loss", "gradient_norm") if not math.isfinite(float(terms[n]))]
+        if bad or last or step % self._every == 0:
+            values: dict[str, Any] = {name: float(value) for name, value in terms.items()}
+            values |= {name: float(rate(step)) for name, rate in self._rates.items()}
+            self._writer.write(step, values)
+        else:
+            self._writer.tick(step)
+        if bad:
+            shown = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
+            raise Diverged(
+                f"{' and '.join(bad)} not finite at step {step} ({shown}). Try a smaller learning "
+                "rate, a longer warm-up, float32 instead of bfloat16, or look for bad images"
+            )

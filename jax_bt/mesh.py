@@ -1,0 +1,53 @@
+"""Devices and how arrays lie on them: the only file that names the axis of the mesh."""
+
+from typing import Any
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+PyTree = Any
+
+AXIS = "data"
+REPLICATED = P()
+SHARDED = P(AXIS)  # along the first dimension: examples
+
+
+def make_mesh(devices: list[jax.Device] | None = None) -> Mesh:
+    """A one-dimensional mesh over ``devices``, by default all of every process."""
+    devices = jax.devices() if devices is None else devices
+    # Auto axes: under Explicit ones z.T @ z of a sharded batch is refused as ambiguous.
+    return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Every device holds the whole array: parameters, optimiser state, statistics."""
+    return NamedSharding(mesh, REPLICATED)
+
+
+def sharded(mesh: Mesh) -> NamedSharding:
+    """Every device holds an equal share of the examples."""
+    return NamedSharding(mesh, SHARDED)
+
+
+def to_global(mesh: Mesh, batch: PyTree) -> PyTree:
+    """Makes global arrays of what each process loaded of the batch.
+
+    Args:
+      mesh: the mesh of all processes' devices.
+      batch: pytree of host arrays (global batch / processes, ...).
+
+    Returns:
+      The same pytree of ``jax.Array`` (global batch, ...), sharded along the first dimension.
+    """
+    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharded(mesh), x), batch)
+
+
+def check_divides(global_batch: int, mesh: Mesh) -> None:
+    """Raises ValueError unless every device gets the same number of examples."""
+    if global_batch % mesh.size:
+        fitting = [n for n in range(1, mesh.size + 1) if global_batch % n == 0]
+        raise ValueError(
+            f"batch_size {global_batch} does not divide over {mesh.size} devices: "
+            f"use a multiple of {mesh.size}, or {fitting[-1]} devices"
+        )

@@ -1,0 +1,134 @@
+"""What a config means: the objects of a run, built in one place for training, planning and viewing."""
+
+import inspect
+from types import ModuleType
+from typing import NamedTuple
+
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from jax_bt import augment, data, methods, optim, schedules
+from jax_bt import mesh as meshes
+from jax_bt import step as steps
+from jax_bt.errors import UsageError
+from jax_bt.methods.networks import Networks
+from jax_bt.state import TrainState
+
+
+class Run(NamedTuple):
+    """A config made concrete; everything below takes explicit arguments.
+
+    Attributes:
+      method: a module of ``methods/``.
+      networks: encoder and heads.
+      optimizer: an optax transformation.
+      rates: learning-rate schedules by name, for the log.
+      mesh: the mesh of all devices.
+      recipes: one augmentation recipe a view.
+      total_steps: updates of the whole run.
+      steps_per_epoch: updates of one pass; the incomplete last batch is dropped.
+      loss_options: keywords of ``method.loss``.
+      target_options: keywords of ``method.update_target``.
+    """
+
+    method: ModuleType
+    networks: Networks
+    optimizer: optim.GradientTransformation
+    rates: dict[str, schedules.Schedule]
+    mesh: Mesh
+    recipes: tuple[augment.Recipe, ...]
+    total_steps: int
+    steps_per_epoch: int
+    loss_options: dict
+    target_options: dict
+
+
+def build(config: ConfigDict, source: data.Source, mesh: Mesh) -> Run:
+    """Makes the objects of a run.
+
+    Args:
+      config: fields of ``jax_bt.config.base``.
+      source: the data set.
+      mesh: the mesh of all devices.
+
+    Raises:
+      UsageError: a value that does not fit; the message lists the valid ones.
+    """
+    try:
+        return _build(config, source, mesh)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _build(config: ConfigDict, source: data.Source, mesh: Mesh) -> Run:
+    meshes.check_divides(config.batch_size, mesh)
+    train_size = source.size(config.data.train)
+    if config.batch_size > train_size:
+        raise ValueError(
+            f"batch_size {config.batch_size} is larger than the {train_size} examples of "
+            f"{config.data.name} {config.data.train}: use --config.batch_size={train_size} or less"
+        )
+    method = methods.load(config.method)
+    options = {name: dict(config[name]) for name in ("encoder", "heads", "loss", "target")}
+    networks = methods.make_networks(method, options["encoder"], options["heads"])
+    methods.check_options(method.loss, options["loss"])
+    steps_per_epoch = train_size // config.batch_size
+    total_steps = config.steps or round(config.epochs * steps_per_epoch)
+    optimizer, rates = _optimizer(config, steps_per_epoch, total_steps)
+    return Run(
+        method=method,
+        networks=networks,
+        optimizer=optimizer,
+        rates=rates,
+        mesh=mesh,
+        recipes=augment.recipes(config.data.recipe, size=config.data.image_size),
+        total_steps=total_steps,
+        steps_per_epoch=steps_per_epoch,
+        loss_options=options["loss"],
+        target_options=options["target"],
+    )
+
+
+def init_state(run: Run, config: ConfigDict) -> TrainState:
+    """The state of step 0; a function of the config and its seed alone."""
+    size = run.recipes[0].size
+    return steps.init_state(
+        run.method,
+        run.networks,
+        run.optimizer,
+        run.mesh,
+        seed=config.seed,
+        image_shape=(size, size, 3),
+        target_options=run.target_options,
+    )
+
+
+def train_step(run: Run, config: ConfigDict) -> steps.Step:
+    """The compiled training step."""
+    return steps.make_train_step(
+        run.method,
+        run.networks,
+        run.optimizer,
+        run.mesh,
+        loss_options=run.loss_options,
+        target_options=run.target_options,
+        gradient_scale=config.gradient_scale,
+    )
+
+
+def _optimizer(config: ConfigDict, steps_per_epoch: int, total_steps: int):
+    """The optimiser and its rates: base rate x batch / 256, warm-up, cosine."""
+    options = dict(config.optimizer)
+    warmup_steps = round(options.pop("warmup_epochs") * steps_per_epoch)
+    final_fraction = options.pop("final_fraction")
+    rates = {}
+    for name in ("learning_rate", "bias_learning_rate"):
+        base = options.pop(name)
+        if base is not None:
+            peak = base * config.batch_size / 256
+            rates[name] = schedules.warmup_cosine(
+                peak, min(warmup_steps, total_steps), total_steps, peak * final_fraction
+            )
+    accepted = inspect.signature(optim.OPTIMIZERS.get(options["name"], optim.make)).parameters
+    options = {k: v for k, v in options.items() if k == "name" or k in accepted}
+    return optim.make(**options, **rates), rates
