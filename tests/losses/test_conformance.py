@@ -1,0 +1,289 @@
+"""Every loss of ``jax_bt.losses`` means the same on any number of devices, and behaves.
+
+The gradient is taken with respect to both the inputs and parameters shared by all devices (one
+matrix an argument), since a loss may be right for one and wrong for the other.
+"""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jax_bt import losses, stats
+
+from .discovery import SIZES, Case, cases
+
+AXIS = "batch"
+CASES = cases()
+DEFAULT = [case for case in CASES if "-" not in case.name]
+
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+each_loss = pytest.mark.parametrize("case", DEFAULT, ids=lambda case: case.name)
+each_count = pytest.mark.parametrize("devices", [2, 4, 8])
+# Options of a loss share its reductions: they are tried on four devices only.
+each_case_and_count = pytest.mark.parametrize(
+    "case, devices",
+    [(case, n) for case in CASES for n in (2, 4, 8) if case in DEFAULT or n == 4],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation():
+    """Some 150 programs run once each: unoptimised machine code halves the time they take."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def model(case: Case, axis_name: str | None = None):
+    """A loss of (parameters, inputs): every batch argument through a linear map."""
+
+    def value(w, x):
+        mapped = {k: v @ w[k] if k in w else v for k, v in x.items()}
+        return case.loss(mapped, axis_name)
+
+    return value
+
+
+@functools.cache
+def step(case: Case):
+    """Value and gradients of the whole batch, one trace a dtype; the tests share it."""
+    return jax.jit(jax.value_and_grad(model(case), argnums=(0, 1)))
+
+
+def parameters(case: Case, noise: float = 0.1, dtype: str = "float64") -> dict[str, np.ndarray]:
+    random = np.random.default_rng(1)
+    widths = {
+        name: SIZES[letters.split()[-1]]
+        for name, letters in case.axes
+        if case.batch_axis(name) is not None
+    }
+    w = {k: np.eye(d) + noise * random.normal(size=(d, d)) for k, d in widths.items()}
+    return cast(w, dtype)
+
+
+def cast(arrays, dtype):
+    return {name: np.asarray(array, jnp.dtype(dtype)) for name, array in arrays.items()}
+
+
+def mesh(devices: int) -> jax.sharding.Mesh:
+    kind = (jax.sharding.AxisType.Auto,)
+    return jax.make_mesh((devices,), (AXIS,), kind, devices=jax.devices()[:devices])
+
+
+@functools.cache
+def on_one_device(case: Case):
+    """Value and gradients of the whole batch in float64: what every other way must give."""
+    with jax.enable_x64(True):
+        return jax.tree.map(np.asarray, step(case)(parameters(case), case.inputs()))
+
+
+def outside(case: Case, devices: int):
+    """The gradient of the map."""
+    mapped = jax.shard_map(
+        model(case, AXIS),
+        mesh=mesh(devices),
+        in_specs=(P(), case.specs(AXIS)),
+        out_specs=P(),
+    )
+    return jax.jit(jax.value_and_grad(mapped, argnums=(0, 1)))(parameters(case), case.inputs())
+
+
+def inside(case: Case, devices: int):
+    """The map of the gradient: that of shared parameters arrives summed, with no reduction."""
+    mapped = jax.shard_map(
+        jax.value_and_grad(model(case, AXIS), argnums=(0, 1)),
+        mesh=mesh(devices),
+        in_specs=(P(), case.specs(AXIS)),
+        out_specs=(P(), (P(), case.specs(AXIS))),
+    )
+    return jax.jit(mapped)(parameters(case), case.inputs())
+
+
+def sharded_jit(case: Case, devices: int):
+    """No axis name: the compiler splits the plain function over a sharded global array."""
+    shardings = jax.tree.map(lambda spec: NamedSharding(mesh(devices), spec), case.specs(AXIS))
+    return step(case)(parameters(case), jax.device_put(case.inputs(), shardings))
+
+
+@pytest.mark.parametrize("way", [outside, inside, sharded_jit], ids=lambda way: way.__name__)
+@each_case_and_count
+def test_sharded_equals_one_device(case, way, devices):
+    expected = on_one_device(case)
+    with jax.enable_x64(True):
+        chex.assert_trees_all_close(way(case, devices), expected, rtol=1e-9, atol=1e-12)
+
+
+@each_case_and_count
+def test_pmap_with_mean_of_gradients_equals_one_device(case, devices):
+    value, (gradient, _) = on_one_device(case)
+    batch_axes = {name: case.batch_axis(name) for name, _ in case.axes}
+
+    def replica(w, x):
+        loss, grad = jax.value_and_grad(model(case, AXIS))(w, x)
+        return loss, stats.all_mean(grad, AXIS)
+
+    def split(name, x):
+        axis = batch_axes[name]
+        if axis is None:
+            return x
+        return x.reshape(*x.shape[:axis], devices, -1, *x.shape[axis + 1 :])
+
+    with jax.enable_x64(True):
+        mapped = jax.pmap(
+            replica, AXIS, in_axes=(None, batch_axes), devices=jax.devices()[:devices]
+        )
+        x = {name: split(name, value) for name, value in case.inputs().items()}
+        values, gradients = mapped(parameters(case), x)
+        np.testing.assert_allclose(values, np.full(devices, value), rtol=1e-9)
+        for device in range(devices):
+            one = jax.tree.map(lambda g, device=device: g[device], gradients)
+            chex.assert_trees_all_close(one, gradient, rtol=1e-9, atol=1e-12)
+
+
+@each_count
+@each_loss
+def test_a_batch_that_does_not_divide_raises(case, devices):
+    x = case.inputs(N=SIZES["N"] + 1)
+    mapped = jax.shard_map(
+        model(case, AXIS), mesh=mesh(devices), in_specs=(P(), case.specs(AXIS)), out_specs=P()
+    )
+    with pytest.raises(ValueError, match="divisible"):
+        jax.jit(mapped)(parameters(case), x)
+    shardings = jax.tree.map(lambda spec: NamedSharding(mesh(devices), spec), case.specs(AXIS))
+    with pytest.raises(ValueError, match="evenly divide"):
+        jax.device_put(x, shardings)
+
+
+@each_case
+def test_order_of_the_batch_does_not_matter(case):
+    order = np.random.default_rng(2).permutation(SIZES["N"])
+    value, (w_gradient, x_gradient) = on_one_device(case)
+
+    def shuffle(arrays):
+        return {
+            name: x if case.batch_axis(name) is None else np.take(x, order, case.batch_axis(name))
+            for name, x in arrays.items()
+        }
+
+    expected = value, (w_gradient, shuffle(x_gradient))
+    with jax.enable_x64(True):
+        shuffled = step(case)(parameters(case), shuffle(case.inputs()))
+        chex.assert_trees_all_close(shuffled, expected, rtol=1e-9, atol=1e-12)
+
+
+@each_loss
+def test_jit_equals_eager(case):
+    value, _ = on_one_device(case)
+    with jax.enable_x64(True):
+        eager = model(case)(parameters(case), case.inputs())
+        np.testing.assert_allclose(eager, value, rtol=1e-9)
+
+
+@each_case
+def test_float32_is_close_to_float64(case):
+    value, gradient = step(case)(parameters(case, dtype="float32"), cast(case.inputs(), "float32"))
+    expected_value, expected_gradient = on_one_device(case)
+    assert value.dtype == jnp.float32
+    np.testing.assert_allclose(value, expected_value, rtol=1e-4)
+    assert_gradients_close(gradient, expected_gradient, 1e-3)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+@each_loss
+def test_short_floats_are_computed_in_float32(case, dtype):
+    x = cast(case.inputs(), dtype)
+    # A map by the identity leaves short floats what they are, so both see the same numbers, and
+    # the loss differs by nothing, the gradient by its last rounding.
+    value, (_, gradient) = step(case)(parameters(case, 0, dtype), x)
+    wide = step(case)(parameters(case, 0, "float32"), cast(x, "float32"))
+    assert value.dtype == jnp.float32
+    np.testing.assert_allclose(value, wide[0], rtol=1e-5)
+    assert all(g.dtype == dtype for g in gradient.values())
+    assert_gradients_close(gradient, wide[1][1], 2 * float(jnp.finfo(dtype).eps))
+
+
+def assert_gradients_close(gradient, expected, tolerance):
+    """Equal to ``tolerance`` of the greatest entry of each array."""
+    for g, e in zip(jax.tree.leaves(gradient), jax.tree.leaves(expected), strict=True):
+        scale = np.max(np.abs(e))
+        np.testing.assert_allclose(np.float64(g), np.float64(e), rtol=0, atol=tolerance * scale)
+
+
+@each_loss
+def test_second_call_does_not_retrace(case):
+    chex.clear_trace_counter()
+    once = jax.jit(chex.assert_max_traces(case.loss, n=1))
+    first = once(cast(case.inputs(seed=3), "float32"))
+    second = once(cast(case.inputs(seed=4), "float32"))
+    assert np.isfinite(first) and np.isfinite(second) and first != second
+
+
+def constant_column(x):
+    return np.concatenate([np.full_like(x[..., :1], 3.1), x[..., 1:]], axis=-1)
+
+
+def repeated_column(x):
+    return np.concatenate([x[..., 1:2], x[..., 1:]], axis=-1)
+
+
+def one_point(x):
+    return np.full_like(x, 0.7)
+
+
+@pytest.mark.parametrize("degenerate", [constant_column, repeated_column, one_point, np.zeros_like])
+@each_case
+def test_degenerate_batches_have_finite_gradients(case, degenerate):
+    x = {
+        name: v if case.batch_axis(name) is None else degenerate(v)
+        for name, v in cast(case.inputs(), "float32").items()
+    }
+    chex.assert_tree_all_finite(step(case)(parameters(case, 0, "float32"), x))
+
+
+@each_loss
+def test_integers_are_refused(case):
+    for name, _ in case.axes:
+        x = cast(case.inputs(), "float32")
+        x[name] = x[name].astype(np.int32)
+        with pytest.raises(ValueError, match=f"{name}.*float"):
+            case.loss(x)
+
+
+@each_loss
+def test_a_missing_axis_is_refused(case):
+    for name, _ in case.axes:
+        x = cast(case.inputs(), "float32")
+        x[name] = x[name][0]
+        with pytest.raises(ValueError, match=name):
+            case.loss(x)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [c for c in DEFAULT if sum(c.batch_axis(name) is not None for name, _ in c.axes) > 1],
+    ids=lambda case: case.name,
+)
+def test_views_of_different_batches_are_refused(case):
+    for name, _ in case.axes:
+        axis = case.batch_axis(name)
+        if axis is not None:
+            x = cast(case.inputs(), "float32")
+            x[name] = np.delete(x[name], 0, axis)
+            with pytest.raises(ValueError, match="shape"):
+                case.loss(x)
+
+
+def test_every_published_loss_is_found():
+    found = {case.name for case in DEFAULT}
+    assert found >= {
+        "barlow_twins", "vicreg", "byol", "simsiam", "nt_xent", "info_nce", "info_nce_in_batch",
+        "swav", "w_mse", "imax",
+    }  # fmt: skip
+    assert all(callable(getattr(losses, name)) for name in found)
