@@ -1,8 +1,8 @@
 """Checkpoints of the training state through Orbax: open, save, restore.
 
-A checkpoint is a whole ``TrainState``; the input pipeline needs nothing, since batches are a function
-of (seed, step). Orbax writes into a temporary folder and renames it, so a half-written checkpoint is
-never seen. Saving runs in the background; ``close`` waits for it.
+A checkpoint is a whole ``TrainState``; the input pipeline needs nothing, since batches are a
+function of (seed, step). Orbax writes into a temporary folder and renames it, so a half-written
+checkpoint is never seen. Saving runs in the background; ``wait`` waits for it.
 """
 
 import pathlib

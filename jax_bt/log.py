@@ -1,4 +1,4 @@
-"""Fetches a step's terms a little late, so that the device never waits for the host, and checks them."""
+"""Fetches what steps yield a little late, so that the device never waits, and checks it."""
 
 import math
 from collections import deque

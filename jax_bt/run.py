@@ -1,4 +1,4 @@
-"""What a config means: the objects of a run, built in one place for training, planning and viewing."""
+"""What a config means: the objects of a run, for training, planning and viewing alike."""
 
 import inspect
 from types import ModuleType

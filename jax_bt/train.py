@@ -84,7 +84,7 @@ def train(
 
 @contextmanager
 def signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM in a list, empty until one arrives; a second one kills at once."""
+    """Collects SIGINT and SIGTERM in a list, empty until one arrives; a second one kills."""
     received: list[int] = []
 
     def receive(number: int, frame: Any) -> None:
