@@ -25,6 +25,8 @@ class Signals(NamedTuple):
     """Mean over dimensions of the deviation of l2-normalised rows; healthy is near 1 / sqrt(D)."""
     std_ratio: Array
     """The same times sqrt(D): about 1 when centred and spread out, 0 when all rows are one."""
+    scale: Array
+    """Mean over dimensions of the deviation of the rows as they are; VICReg drives it to gamma."""
     correlation: Array
     """Mean absolute correlation between different dimensions, in [0, 1]."""
     effective_rank: Array
@@ -54,34 +56,55 @@ def measure(z: Array, *, rows: int = 512, dimensions: int = 1024) -> Signals:
     return Signals(
         std=std,
         std_ratio=std * jnp.sqrt(jnp.asarray(z.shape[1], std.dtype)),
+        scale=jnp.mean(jnp.sqrt(mean_and_variance(z)[1])),
         correlation=mean_correlation(z[:, _spaced(z.shape[1], dimensions)]),
         effective_rank=effective_rank(z),
         full_rank=jnp.asarray(min(z.shape), std.dtype),
     )
 
 
-def collapse(signals: Signals, *, complete: float = 0.05, dimensional: float = 0.02) -> str:
+def collapse(
+    signals: Signals,
+    *,
+    complete: float = 0.05,
+    dimensional: float = 0.02,
+    correlated: float = 0.9,
+    scale: float | None = None,
+) -> str:
     """Decides whether a batch has collapsed; on the host.
 
     Complete: std_ratio < ``complete``. All rows point the same way: 0.05 is a mean cosine of 0.9975
-    between different images, which no untrained ReLU network reaches.
-    Dimensional: effective_rank < max(2, ``dimensional`` * full_rank). The rows spread, but along a
-    line or a handful of directions.
+    between different images, which no untrained ReLU network reaches. A loss that sees lengths can
+    shrink its embeddings to nothing without turning them: give ``scale`` for those. VICReg on the
+    digits holds the scale near 0.55; without its variance term it falls from 0.78 to 0.03, and the
+    directions never show it.
+    Dimensional: effective_rank < max(2, ``dimensional`` * full_rank), or correlation >
+    ``correlated``. The rows spread, but along a line or a handful of directions: VICReg without
+    its covariance term reaches a correlation of 0.98.
 
     Args:
       signals: of one batch, concrete.
-      complete: threshold of the std_ratio.
-      dimensional: threshold of the effective rank, as a share of the full rank.
+      complete: least healthy std_ratio.
+      dimensional: least healthy effective rank, as a share of the full rank.
+      correlated: largest healthy mean correlation.
+      scale: least healthy scale, 0.1 for VICReg's gamma = 1; None for losses of directions or of
+        standardised embeddings (Barlow Twins, BYOL, SimCLR, ...), to which lengths mean nothing.
 
     Returns:
       "none", "complete", "dimensional", or "not finite".
     """
-    values = [float(value) for value in signals]
+    std_ratio, size, correlation, rank, full_rank = values = [
+        float(signals.std_ratio),
+        float(signals.scale),
+        float(signals.correlation),
+        float(signals.effective_rank),
+        float(signals.full_rank),
+    ]
     if not np.isfinite(values).all():
         return "not finite"
-    if float(signals.std_ratio) < complete:
+    if std_ratio < complete or (scale is not None and size < scale):
         return "complete"
-    if float(signals.effective_rank) < max(2.0, dimensional * float(signals.full_rank)):
+    if rank < max(2.0, dimensional * full_rank) or correlation > correlated:
         return "dimensional"
     return "none"
 

@@ -67,9 +67,21 @@ def test_tells_the_kinds_of_collapse():
     found = {name: diagnostics.collapse(diagnostics.measure(z)) for name, z in cases.items()}
     assert found == {name: name for name in cases}
     assert diagnostics.collapse(diagnostics.measure(np.zeros((64, 8)))) == "complete"
+    # One direction behind every dimension, under enough noise to lift the effective rank.
+    line = normal(512, 1) @ np.ones((1, 128), np.float32) + 0.2 * spread
+    assert diagnostics.measure(line).effective_rank > 20
+    assert diagnostics.collapse(diagnostics.measure(line)) == "dimensional"
     # Positive features with a common part, as after a ReLU, are no collapse.
     assert diagnostics.collapse(diagnostics.measure(np.maximum(spread + 1, 0))) == "none"
     assert diagnostics.collapse(diagnostics.measure(spread), dimensional=0.99) == "dimensional"
+
+
+def test_shrinking_is_collapse_where_lengths_count():
+    small = diagnostics.measure(0.02 * normal(512, 64))
+    assert small.scale == pytest.approx(0.02, rel=0.02)
+    assert diagnostics.collapse(small) == "none"
+    assert diagnostics.collapse(small, scale=0.1) == "complete"
+    assert diagnostics.collapse(diagnostics.measure(normal(512, 64)), scale=0.1) == "none"
 
 
 def test_constant_dimensions_are_uncorrelated():
