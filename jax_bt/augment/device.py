@@ -68,7 +68,7 @@ def view(crop: Array, index: Array, recipe: Recipe, key: Array) -> Array:
         chosen = parameters(recipe, jax.random.uniform(mine, (COUNT,)))
         normal = None
         if recipe.get(Noise) is not None:
-            normal = jax.random.normal(jax.random.fold_in(mine, 1), (size, size, 1))
+            normal = jax.random.normal(jax.random.fold_in(mine, 1), (size, size))
         return apply(image, recipe, chosen, normal)
 
     return jax.vmap(one)(crop, index)
@@ -81,7 +81,7 @@ def apply(crop: Array, recipe: Recipe, chosen: dict, normal: Array | None = None
       crop: (S, S, 3), uint8, or float32 in [0, 1].
       recipe: parts and numbers.
       chosen: scalars, from `jax_bt.augment.parameters.parameters`.
-      normal: float32 (S, S, 1) standard normal numbers, for `Noise`.
+      normal: float32 (S, S) standard normal numbers, for `Noise`.
 
     Returns:
       float32 (S, S, 3), normalised.

@@ -227,14 +227,14 @@ def affine(
 
 
 def noise(image: Array, normal: Array, std: ArrayLike) -> Array:
-    """Adds Gaussian noise: image + std * normal.
+    """Adds Gaussian noise: image + std * normal, the same in the three channels.
 
     Args:
       image: float32 (H, W, 3) in [0, 1].
-      normal: float32 (H, W, 1), standard normal numbers.
+      normal: float32 (H, W), standard normal numbers.
       std: scalar >= 0.
 
     Returns:
       float32 (H, W, 3) in [0, 1].
     """
-    return _clip(image + std * normal)
+    return _clip(image + std * normal[..., None])

@@ -1,7 +1,7 @@
 """The random choices of a view, sampled in one place for the host and for the device.
 
 `parameters(recipe, uniform)` maps a vector of uniform numbers to the choices with nothing but
-indexing, arithmetic and comparison, so the same lines serve TensorFlow, JAX and NumPy arrays. The
+arithmetic and comparison, so the same lines serve TensorFlow, JAX and NumPy arrays. The
 slot of each choice is fixed: leaving a part out of a recipe changes no other part's choices.
 
 | slot | choice                                 | slot | choice                      |
@@ -48,7 +48,7 @@ def parameters(recipe: Recipe, uniform: Any) -> dict[str, Any]:
 
     Args:
       recipe: which parts there are, and their numbers.
-      uniform: (..., COUNT) float32 in [0, 1), an array of NumPy, JAX or TensorFlow.
+      uniform: float32 in [0, 1), COUNT arrays (...) of NumPy, JAX or TensorFlow in one, or a list.
 
     Returns:
       For the parts the recipe has, arrays (...): "flip", "jitter", "grayscale", "blur",
@@ -58,10 +58,7 @@ def parameters(recipe: Recipe, uniform: Any) -> dict[str, Any]:
       "shift_x" (fractions of the side), "std".
     """
     chosen: dict[str, Any] = {}
-
-    def u(slot: int) -> Any:
-        return uniform[..., slot]
-
+    u = uniform.__getitem__
     for part in recipe.parts:
         match part:
             case Flip(p):

@@ -1,22 +1,29 @@
-"""From a decoded image to a view: TensorFlow, stateless, one example at a time."""
+"""From a decoded image to a view: TensorFlow, stateless, one example at a time.
+
+In here an image is uint8 (H, W, 3) until its crop and float32 planes (3, H, W) after it
+(see `jax_bt.data.planes`).
+"""
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from jax_bt.augment.parameters import COUNT, ORDERS, parameters
 from jax_bt.augment.parts import (
     Affine,
     Blur,
+    CenterCrop,
     Crop,
     Flip,
     Grayscale,
     Jitter,
     Noise,
+    Part,
     Recipe,
     Solarize,
 )
-from jax_bt.data import ops
+from jax_bt.data import planes
 
 # The control flow is explicit; AutoGraph cannot read `match` and would only warn.
 _plain = tf.autograph.experimental.do_not_convert
@@ -127,7 +134,8 @@ def make_view(
     Raises:
       ValueError: `cropped` with a recipe that does not start with a `Crop`.
     """
-    return normalize(_apply(image, recipe, seed, cropped, len(recipe.parts)), recipe)
+    view = _apply(image, recipe, seed, cropped, recipe.parts)
+    return planes.to_image(normalize(view, recipe))
 
 
 @_plain
@@ -147,106 +155,107 @@ def host_view(
     Raises:
       ValueError: as `make_view`.
     """
-    view = _apply(image, recipe, seed, cropped, recipe.crop_index + 1)
-    return tf.cast(tf.round(view * 255.0), tf.uint8)
+    view = _apply(image, recipe, seed, cropped, recipe.parts[: recipe.crop_index + 1])
+    return planes.to_image(tf.cast(view * 255.0 + 0.5, tf.uint8))
 
 
-def normalize(image: tf.Tensor, recipe: Recipe) -> tf.Tensor:
-    """(image - mean) / std per channel, as one product and one difference."""
-    mean, std = tf.constant(recipe.mean), tf.constant(recipe.std)
-    return image * (1.0 / std) - mean / std
+def normalize(view: tf.Tensor, recipe: Recipe) -> tf.Tensor:
+    """(view - mean) / std of (3, H, W) planes, as one product and one difference."""
+    mean, std = (np.asarray(v, np.float32)[:, None, None] for v in (recipe.mean, recipe.std))
+    return view * (1 / std) - mean / std
 
 
-def _apply(image, recipe: Recipe, seed, cropped: bool, stop: int) -> tf.Tensor:
-    """The first `stop` parts of the recipe."""
+def _apply(image, recipe: Recipe, seed, cropped: bool, parts) -> tf.Tensor:
+    """The given first parts of the recipe: planes (3, size, size)."""
     if cropped and not isinstance(recipe.parts[0], Crop):
         raise ValueError("cropped=True needs a recipe that starts with Crop")
     if image.shape[-1] == 1:
         image = tf.repeat(image, 3, axis=-1)
     uniform, box_uniform = uniforms(seed)
-    chosen = parameters(recipe, uniform)
-    for part in recipe.parts[:stop]:
-        if isinstance(part, Crop):
-            shape = tf.shape(image)
-            box = (0, 0, shape[0], shape[1]) if cropped else random_box(shape, part, box_uniform)
-            image = ops.resized_crop(image, box, recipe.size, part.method)
+    chosen = parameters(recipe, tf.unstack(uniform))
+    for number, part in enumerate(parts):
+        if isinstance(part, Crop) and cropped:
+            image = planes.resize(image, recipe.size, recipe.size, part.method)
+        elif isinstance(part, Crop):
+            box = random_box(tf.shape(image), part, box_uniform)
+            image = planes.resized_crop(image, box, recipe.size, part.method)
+        elif isinstance(part, CenterCrop):
+            image = planes.center_crop(image, recipe.size, part.fraction, part.method)
+        elif number < recipe.crop_index:
+            image = planes.to_image(apply_part(planes.from_uint8(image), part, chosen))
         else:
-            if not image.dtype.is_floating and not hasattr(part, "fraction"):
-                image = tf.cast(image, tf.float32) / 255.0
             normal = None
             if isinstance(part, Noise):
-                shape = tf.concat([tf.shape(image)[:2], [1]], 0)
-                normal = tf.random.stateless_normal(shape, seed, alg="philox")
-            image = apply_part(image, recipe, part, chosen, normal)
+                normal = tf.random.stateless_normal((recipe.size,) * 2, seed, alg="philox")
+            image = apply_part(image, part, chosen, normal)
     return image
 
 
 @_plain
 def apply_part(
-    image: tf.Tensor, recipe: Recipe, part, chosen: dict, normal: tf.Tensor | None = None
+    view: tf.Tensor, part: Part, chosen: dict, normal: tf.Tensor | None = None
 ) -> tf.Tensor:
     """One part of a recipe with given choices; what is not chosen costs nothing.
 
     Args:
-      image: float32 (H, W, 3) in [0, 1] (uint8 too for a `CenterCrop`).
-      recipe: the recipe that `part` belongs to.
-      part: anything but a `Crop`.
-      chosen: from `parameters`.
-      normal: float32 (H, W, 1) standard normal numbers, for `Noise`.
+      view: float32 (3, H, W) in [0, 1].
+      part: anything but a crop.
+      chosen: scalars, from `jax_bt.augment.parameters.parameters`.
+      normal: float32 (H, W) standard normal numbers, for `Noise`.
 
     Returns:
-      float32 (H, W, 3) in [0, 1].
+      float32 (3, H, W) in [0, 1].
     """
 
-    def when(name, operation):
-        if getattr(part, "p", 1.0) == 1.0:
-            return operation(image)
-        return tf.cond(chosen[name], lambda: operation(image), lambda: image)
+    def when(name, operation, *numbers):
+        if part.p == 1.0:
+            return operation(view, *numbers)
+        return tf.cond(chosen[name], lambda: operation(view, *numbers), lambda: view)
 
     match part:
         case Flip():
-            return when("flip", ops.horizontal_flip)
+            return when("flip", planes.horizontal_flip)
         case Jitter():
-            return when("jitter", lambda x: jitter(x, part, chosen))
+            return when("jitter", jitter, part, chosen)
         case Grayscale():
-            return when("grayscale", ops.grayscale)
+            return when("grayscale", planes.grayscale)
         case Blur():
-            return when("blur", lambda x: ops.gaussian_blur(x, chosen["sigma"]))
+            return when("blur", planes.gaussian_blur, chosen["sigma"])
         case Solarize():
-            return when("solarize", lambda x: ops.solarize(x, part.threshold))
+            return when("solarize", planes.solarize, part.threshold)
         case Affine():
-            choice = [chosen[name] for name in ("angle", "zoom", "shift_y", "shift_x")]
-            return when("affine", lambda x: ops.affine(x, *choice))
+            names = ("angle", "zoom", "shift_y", "shift_x")
+            return when("affine", planes.affine, *(chosen[name] for name in names))
         case Noise():
-            return when("noise", lambda x: ops.noise(x, normal, chosen["std"]))
+            return when("noise", lambda x: planes.clip(x + chosen["std"] * normal))
         case _:
-            return ops.center_crop(image, recipe.size, part.fraction, part.method)
+            raise TypeError(f"{type(part).__name__} is not a part of the colour of a view")
 
 
-def jitter(image: tf.Tensor, part: Jitter, chosen: dict) -> tf.Tensor:
+def jitter(view: tf.Tensor, part: Jitter, chosen: dict) -> tf.Tensor:
     """Brightness, contrast, saturation and hue in the chosen order.
 
     Args:
-      image: float32 (H, W, 3) in [0, 1].
+      view: float32 (3, H, W) in [0, 1].
       part: which of the four there are (a zero spread is left out).
       chosen: "order", "brightness", "contrast", "saturation", "hue".
 
     Returns:
-      float32 (H, W, 3) in [0, 1].
+      float32 (3, H, W) in [0, 1].
     """
-    bright = ops.brightness_additive if part.additive else ops.brightness
     operations = [
-        (part.brightness, bright, "brightness"),
-        (part.contrast, ops.contrast, "contrast"),
-        (part.saturation, ops.saturation, "saturation"),
-        (part.hue, ops.hue, "hue"),
+        (part.brightness, planes.brightness_additive if part.additive else planes.brightness),
+        (part.contrast, planes.contrast),
+        (part.saturation, planes.saturation),
+        (part.hue, planes.hue),
     ]
+    numbers = [chosen[name] for name in ("brightness", "contrast", "saturation", "hue")]
 
-    def branch(spread, operation, name):
-        return lambda: operation(image, chosen[name]) if spread else tf.identity(image)
+    def branch(spread, operation, number, now):
+        return lambda: operation(now, number) if spread else now
 
-    order = tf.gather(tf.constant(ORDERS), tf.cast(chosen["order"], tf.int32))
-    for position in range(4):
-        # `image` is rebound below: the branches of a position are traced before that.
-        image = tf.switch_case(order[position], [branch(*each) for each in operations])
-    return image
+    order = tf.unstack(tf.gather(np.array(ORDERS, np.int32), tf.cast(chosen["order"], tf.int32)))
+    for which in order:
+        branches = [branch(*each, n, view) for each, n in zip(operations, numbers, strict=True)]
+        view = tf.switch_case(which, branches)
+    return view

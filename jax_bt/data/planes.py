@@ -1,0 +1,224 @@
+"""The arithmetic of `jax_bt.data.ops` on three planes, float32 (3, H, W) in [0, 1].
+
+A view is worked on as planes because one core then does it two to three times as fast as with the
+channels innermost: colour mixes are a (3, 3) matrix times (3, H * W), blur and resize are banded
+matrices times whole planes. Measured for 224 pixels on one core, channels innermost and planes:
+hue 0.93 and 0.34 ms, saturation 0.24 and 0.05, blur 0.82 and 0.70, solarize 0.60 and 0.03.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601
+_GRAY = np.tile(LUMA, (3, 1))
+_EYE = np.eye(3, dtype=np.float32)
+# Red, green and blue of a hue h (in sixths of the circle) are v - c * clip(2 - |h + n - 2|, 0, 1),
+# the distance taken around the circle, with n = 5, 3, 1.
+_HUE_OFFSETS = np.array([3.0, 1.0, -1.0], np.float32)[:, None, None]
+
+_DENSE_PIXELS = 200_000
+
+
+def from_image(image: tf.Tensor) -> tf.Tensor:
+    """(H, W, 3) to (3, H, W)."""
+    return tf.transpose(image, (2, 0, 1))
+
+
+def to_image(planes: tf.Tensor) -> tf.Tensor:
+    """(3, H, W) to (H, W, 3)."""
+    return tf.transpose(planes, (1, 2, 0))
+
+
+def from_uint8(image: tf.Tensor) -> tf.Tensor:
+    """(H, W, 3), uint8 or float32 in [0, 1], to float32 (3, H, W) in [0, 1]."""
+    scale = 1 / 255 if image.dtype == tf.uint8 else 1.0
+    return from_image(tf.cast(image, tf.float32)) * scale
+
+
+def clip(planes: tf.Tensor) -> tf.Tensor:
+    return tf.clip_by_value(planes, 0.0, 1.0)
+
+
+def _mix(matrix: tf.Tensor | np.ndarray, planes: tf.Tensor) -> tf.Tensor:
+    """(n, 3) times the planes: n linear combinations of them, (n, H, W)."""
+    rows, shape = matrix.shape[0], tf.shape(planes)
+    mixed = tf.matmul(matrix, tf.reshape(planes, (3, shape[1] * shape[2])))
+    return tf.ensure_shape(tf.reshape(mixed, (rows, shape[1], shape[2])), (rows, *planes.shape[1:]))
+
+
+def brightness(planes: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    return clip(planes * factor)
+
+
+def brightness_additive(planes: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
+    return clip(planes + delta)
+
+
+def contrast(planes: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    mean = tf.reduce_mean(_mix(LUMA[None], planes))
+    return clip(factor * planes + (1.0 - factor) * mean)
+
+
+def saturation(planes: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    return clip(_mix(factor * _EYE + (1.0 - factor) * _GRAY, planes))
+
+
+def hue(planes: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
+    # Arithmetic instead of tf.where and tf.image.adjust_hue, which are not vectorised.
+    red, green, blue = tf.unstack(planes)
+    value = tf.maximum(tf.maximum(red, green), blue)
+    chroma = value - tf.minimum(tf.minimum(red, green), blue)
+    over = 1.0 / tf.maximum(chroma, 1e-9)  # grey has no hue: any will do, its chroma is 0
+    not_red, not_green = tf.sign(value - red), tf.sign(value - green)
+    # (g - b) / c where red is largest, 2 + (b - r) / c green, 4 + (r - g) / c blue.
+    if_red, if_green, if_blue = green - blue, blue - red, red - green
+    else_green = if_green + not_green * (if_blue - if_green)
+    sixths = over * (if_red + not_red * (else_green - if_red)) + 2.0 * not_red * (1.0 + not_green)
+    away = sixths + (_HUE_OFFSETS + 6.0 * delta)
+    away = tf.abs(away - 6.0 * tf.round(away * (1 / 6)))
+    return clip(value - chroma * clip(2.0 - away))
+
+
+def grayscale(planes: tf.Tensor) -> tf.Tensor:
+    return clip(_mix(_GRAY, planes))
+
+
+def solarize(planes: tf.Tensor, threshold: float) -> tf.Tensor:
+    if isinstance(threshold, float) and threshold == 0.5:
+        return clip(tf.minimum(planes, 1.0 - planes))  # the same, and vectorised
+    return clip(tf.where(planes < threshold, planes, 1.0 - planes))
+
+
+def horizontal_flip(planes: tf.Tensor) -> tf.Tensor:
+    return tf.reverse(planes, [2])  # a slice [::-1] is not vectorised
+
+
+def _across(rows: tf.Tensor, planes: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+    """rows @ plane @ columns^T for each plane: rows (h, H), columns (w, W) -> (3, h, w)."""
+    return tf.matmul(rows, tf.matmul(planes, columns, transpose_b=True))
+
+
+def box_radius(sigma: tf.Tensor | float) -> tf.Tensor:
+    """Radius of the box of which three passes have the variance sigma^2.
+
+    With s = sigma^2 / 3 and l = floor((sqrt(12 s + 1) - 1) / 2), the radius is l + a,
+    a = (2 l + 1) (l (l + 1) - 3 s) / (6 (s - (l + 1)^2)).
+    """
+    s = tf.square(tf.cast(sigma, tf.float32)) / 3.0
+    whole = tf.floor((tf.sqrt(12.0 * s + 1.0) - 1.0) / 2.0)
+    part = (2 * whole + 1) * (whole * (whole + 1) - 3 * s) / (6 * (s - tf.square(whole + 1)))
+    return whole + part
+
+
+def _box(radius: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    """(length, length) matrix of one pass of the box filter, the edge pixels repeated outwards.
+
+    Weight 1 for |d| <= l, a for |d| = l + 1: clip(radius + 1 - |d|, 0, 1), over 2 radius + 1. What
+    would be read beyond an edge is added to the edge's own column.
+    """
+    at = tf.range(length)
+    i, j = tf.cast(at, tf.float32)[:, None], tf.cast(at, tf.float32)[None]
+    last = tf.cast(length - 1, tf.float32)
+    inside = tf.clip_by_value(radius + 1 - tf.abs(i - j), 0.0, 1.0)
+    before = tf.nn.relu(radius - i) * tf.cast(at == 0, tf.float32)
+    after = tf.nn.relu(radius - last + i) * tf.cast(at == length - 1, tf.float32)
+    return (inside + before + after) / (2 * radius + 1)
+
+
+def gaussian_blur(planes: tf.Tensor, sigma: tf.Tensor | float) -> tf.Tensor:
+    radius = box_radius(sigma)
+    rows = _box(radius, tf.shape(planes)[1])
+    rows = rows @ rows @ rows
+    if planes.shape[1] is not None and planes.shape[1] == planes.shape[2]:
+        columns = rows
+    else:
+        columns = _box(radius, tf.shape(planes)[2])
+        columns = columns @ columns @ columns
+    return clip(tf.ensure_shape(_across(rows, planes, columns), planes.shape))
+
+
+def _resampling(length: tf.Tensor, size: tf.Tensor | int, method: str) -> tf.Tensor:
+    """(size, length) matrix which resizes an axis as Pillow does: antialiased, rows sum to 1.
+
+    Bicubic is Keys' kernel with a = -0.5, written with x = (2 - |d|)+ and y = (1 - |d|)+ as
+    x^2 (x - 1) / 2 + y^2 (1 - 2 y); bilinear is y.
+    """
+    scale = tf.cast(length, tf.float32) / tf.cast(size, tf.float32)
+    over = 1.0 / tf.maximum(scale, 1.0)  # the kernel is widened when the axis shrinks
+    middle = (tf.range(tf.cast(size, tf.float32)) + 0.5) * scale
+    pixel = tf.range(tf.cast(length, tf.float32)) + 0.5
+    distance = tf.abs(pixel[None] * over - middle[:, None] * over)
+    y = tf.nn.relu(1.0 - distance)
+    weight = y
+    if method == "bicubic":
+        x = tf.nn.relu(2.0 - distance)
+        weight = x * x * (0.5 * x - 0.5) + y * y * (1.0 - 2.0 * y)
+    return weight / tf.reduce_sum(weight, axis=1, keepdims=True)
+
+
+def resize(image: tf.Tensor, height: tf.Tensor | int, width: tf.Tensor | int, method: str):
+    """(H, W, 3), uint8 or float32 in [0, 1], to clipped float32 planes (3, height, width)."""
+    if method not in ("bicubic", "bilinear"):
+        raise ValueError(f"resize method must be 'bicubic' or 'bilinear', got {method!r}")
+    image = tf.convert_to_tensor(image)
+    shape = tf.shape(image)
+    scale = 1 / 255 if image.dtype == tf.uint8 else 1.0
+
+    def dense():
+        rows = _resampling(shape[0], height, method) * scale
+        columns = _resampling(shape[1], width, method)
+        # Down first, with the channels still innermost: only the smaller result is transposed.
+        flat = tf.reshape(tf.cast(image, tf.float32), (shape[0], shape[1] * 3))
+        down = tf.reshape(tf.matmul(rows, flat), (height, shape[1], 3))
+        return tf.matmul(from_image(down), columns, transpose_b=True)
+
+    def sparse():
+        out = tf.image.resize(image, (height, width), method, antialias=True)
+        return from_image(out) * scale
+
+    # The same numbers: matrix products win for crops up to about 375 x 500 pixels to 224.
+    out = clip(tf.cond(shape[0] * shape[1] <= _DENSE_PIXELS, dense, sparse))
+    static = [side if isinstance(side, int) else None for side in (height, width)]
+    return tf.ensure_shape(out, (3, *static))
+
+
+def resized_crop(image: tf.Tensor, box: tf.Tensor | tuple, size: int, method: str) -> tf.Tensor:
+    top, left, height, width = tf.unstack(tf.cast(box, tf.int32))
+    return resize(image[top : top + height, left : left + width], size, size, method)
+
+
+def center_crop(image: tf.Tensor, size: int, fraction: float, method: str) -> tf.Tensor:
+    side = round(size / fraction)
+    shape = tf.shape(image)
+    short = tf.minimum(shape[0], shape[1])
+    # As torchvision: Resize truncates the longer side, CenterCrop rounds the margins.
+    height, width = side * shape[0] // short, side * shape[1] // short
+    whole = resize(image, height, width, method)
+    top, left = (
+        tf.cast(tf.round(tf.cast(length - size, tf.float32) / 2), tf.int32)
+        for length in (height, width)
+    )
+    out = whole[:, top : top + size, left : left + size]
+    return tf.ensure_shape(out, (3, size, size))
+
+
+def affine(
+    planes: tf.Tensor, angle: tf.Tensor, zoom: tf.Tensor, shift_y: tf.Tensor, shift_x: tf.Tensor
+) -> tf.Tensor:
+    shape = tf.shape(planes)[1:]
+    height, width = tf.unstack(tf.cast(shape, tf.float32))
+    mid_y, mid_x = (height - 1) / 2, (width - 1) / 2
+    cos, sin = tf.cos(angle) / zoom, tf.sin(angle) / zoom
+    to_y, to_x = mid_y + shift_y * height, mid_x + shift_x * width
+    # Where each output pixel (x, y) is read: a rotation by the opposite angle about the centre.
+    across = (cos, -sin, mid_x - cos * to_x + sin * to_y)
+    down = (sin, cos, mid_y - sin * to_x - cos * to_y)
+    out = tf.raw_ops.ImageProjectiveTransformV3(
+        images=planes[..., None],
+        transforms=tf.stack([*across, *down, 0.0, 0.0])[None],
+        output_shape=shape,
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )
+    return clip(tf.ensure_shape(out[..., 0], planes.shape))
