@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from jax_bt.data import order, views
+from jax_bt.augment.parts import Recipe
+from jax_bt.data import views
 from jax_bt.data.decode import pixels
 from jax_bt.data.errors import DataError
+from jax_bt.data.feed import Feed
 from jax_bt.data.options import pipeline_options, worker_count
+from jax_bt.data.quarantine import MAX_UNDECODABLE, reason
 from jax_bt.data.source import Source
-
-FOREVER = 2**62  # steps
 
 
 def batches(
@@ -21,18 +21,21 @@ def batches(
     *,
     global_batch: int,
     seed: int,
-    recipes: Sequence[Any],
+    recipes: Sequence[Recipe],
     start_step: int = 0,
     process_index: int = 0,
     process_count: int = 1,
     host_only: bool = False,
     prefetch: int = 2,
+    max_undecodable: int = MAX_UNDECODABLE,
 ) -> Iterator[dict[str, Any]]:
     """Endless batches of augmented views.
 
     Step s takes the global batch number s % (size // global_batch) of epoch s // (size //
-    global_batch); an epoch is a keyed permutation of the examples of which the incomplete last
-    batch is dropped. The views of an example depend on (seed, epoch, example index, view) alone.
+    global_batch); an epoch is a keyed permutation of the examples (of a large TFRecord set: its
+    shards in keyed order, interleaved, through a seeded shuffle buffer) of which the incomplete
+    last batch is dropped. The views of an example depend on (seed, epoch, example index, view)
+    alone.
 
     Args:
       source: the data set.
@@ -43,66 +46,69 @@ def batches(
       start_step: the first step to yield; starting there equals having run to it.
       process_index: of this process.
       process_count: number of processes; each yields its slice of the same global batch.
-      host_only: yield uint8 crops and leave colour, blur and normalisation to the device.
+      host_only: stop at the crop, in 8 bits; ``jax_bt.augment.device.views`` does the rest.
       prefetch: batches prepared ahead.
+      max_undecodable: more damaged images than this end the run.
 
     Yields:
       A dict of "views": one float32 (local_batch, S, S, 3) per recipe (uint8 with ``host_only``);
-      "index": (local_batch,) int64; "seeds": (local_batch, views, 2) uint32, the keys of the
-      views; "label": (local_batch,) int32 where the data set has labels.
+      "index": (local_batch,) int64; "label": (local_batch,) int32 where the data set has labels.
 
     Raises:
-      DataError: the batch is larger than the split or does not divide the processes.
+      DataError: at once, if the batch is larger than the split or does not divide over the
+        processes; later, if too many images cannot be decoded.
     """
     records = source.records(split)
-    check_batch(records.size, global_batch, process_count, f"{source.name}, split {split!r}")
-    place = {"process_index": process_index, "process_count": process_count}
-    labelled = records.fetch(np.arange(1))[1] is not None
+    _check_batch(records.size, global_batch, process_count, f"{source.name}, split {split!r}")
+    feed = Feed(
+        records,
+        global_batch=global_batch,
+        seed=seed,
+        views=len(recipes),
+        process_index=process_index,
+        process_count=process_count,
+        limit=max_undecodable,
+    )
+    make = views.host_view if host_only else views.make_view
+    return _run(feed, recipes, make, start_step, prefetch)
 
-    def select(step):
-        epoch, positions = order.batch_positions(
-            int(step), size=records.size, global_batch=global_batch, **place
-        )
-        index = order.recent_permutation(records.size, seed=seed, epoch=epoch)[positions]
-        seeds = order.example_seeds(index, seed=seed, epoch=epoch, views=len(recipes))
-        payload, label = records.fetch(index)
-        return index, seeds.view(np.int32), payload, label if labelled else np.zeros(0, np.int32)
 
-    local = global_batch // process_count
+def _run(feed: Feed, recipes, make, step: int, prefetch: int) -> Iterator[dict[str, Any]]:
+    """Yields batches; after a damaged image builds the pipeline again, without it.
+
+    That keeps the common case free of checks: an image that fails to decode surfaces as the error
+    of its step, whose examples are then tried one by one.
+    """
+    while True:
+        pipeline = _pipeline(feed, recipes, make, step, prefetch).as_numpy_iterator()
+        try:
+            for batch in pipeline:
+                yield batch
+                step += 1
+        except tf.errors.OpError as error:
+            found = feed.diagnose(step)
+            if not found:
+                raise DataError(f"reading step {step} failed: {reason(error)}") from error
+            feed.quarantine.add(found)
+
+
+def _pipeline(feed: Feed, recipes, make, step: int, prefetch: int) -> tf.data.Dataset:
     workers = worker_count()
-    payload_spec = payload_signature(records)
 
-    def fetch(step):
-        types = (tf.int64, tf.int32, payload_spec.dtype, tf.int32)
-        index, seeds, payload, label = tf.numpy_function(select, [step], types)
-        index.set_shape([local])
-        seeds.set_shape([local, len(recipes), 2])
-        payload.set_shape([local, *payload_spec.shape])
-        example = {"index": index, "seeds": seeds, "payload": payload}
-        if labelled:
-            label.set_shape([local])
-            example["label"] = label
-        return example
-
+    # The recipes' code has `match` statements, which AutoGraph cannot read and need not.
+    @tf.autograph.experimental.do_not_convert
     def augment(example):
-        example = dict(example)
-        image = pixels(example.pop("payload"), records.payload)
-        make = views.crop_view if host_only else views.make_view
-        example["views"] = tuple(
-            make(image, recipe, example["seeds"][i]) for i, recipe in enumerate(recipes)
-        )
-        return example
+        seeds, payload = example.pop("seeds"), example.pop("payload")
+        image = pixels(payload, feed.records.payload)
+        made = tuple(make(image, recipe, seeds[i]) for i, recipe in enumerate(recipes))
+        return example | {"views": made}
 
-    dataset = tf.data.Dataset.range(start_step, FOREVER).map(fetch, num_parallel_calls=1)
-    dataset = dataset.unbatch().map(augment, num_parallel_calls=workers)
-    dataset = dataset.batch(local, drop_remainder=True).prefetch(prefetch)
-    for batch in dataset.with_options(pipeline_options(workers)).as_numpy_iterator():
-        batch["seeds"] = batch["seeds"].view(np.uint32)
-        yield batch
+    dataset = feed.dataset(step).unbatch().map(augment, num_parallel_calls=workers)
+    dataset = dataset.batch(feed.local, drop_remainder=True).prefetch(prefetch)
+    return dataset.with_options(pipeline_options(workers))
 
 
-def check_batch(size: int, global_batch: int, process_count: int, where: str) -> None:
-    """Refuses a batch that the split or the processes cannot serve."""
+def _check_batch(size: int, global_batch: int, process_count: int, where: str) -> None:
     if not 0 < global_batch <= size:
         raise DataError(
             f"a batch of {global_batch} does not fit {where}, which has {size} examples: choose a "
@@ -113,11 +119,3 @@ def check_batch(size: int, global_batch: int, process_count: int, where: str) ->
             f"a batch of {global_batch} does not divide over {process_count} processes: choose a "
             f"multiple of {process_count}"
         )
-
-
-def payload_signature(records) -> tf.TensorSpec:
-    """Shape and dtype of one example's payload."""
-    if records.payload != "image":
-        return tf.TensorSpec([], tf.string)
-    first = records.fetch(np.arange(1))[0]
-    return tf.TensorSpec(first.shape[1:], tf.as_dtype(first.dtype))

@@ -3,18 +3,23 @@
 import os
 import pathlib
 
+from jax_bt.data import smoke
 from jax_bt.data.arrays import load_digits, load_npz
 from jax_bt.data.errors import DataError
+from jax_bt.data.folder import load_folder
 from jax_bt.data.source import Source
+from jax_bt.data.tfds_source import is_prepared, load_tfds
 
 
-def load(name: str, data_dir: str | os.PathLike | None = None) -> Source:
+def load(name: str, data_dir: str | os.PathLike | None = None, *, download: bool = False) -> Source:
     """Opens a data set by name or path.
 
     Args:
       name: ``digits`` (embedded in scikit-learn), a path of an ``.npz`` file, a path of a folder
-        of images or of a prepared TFDS data set, or the name of a TFDS data set (``cifar10``).
+        of images or of a prepared TFDS data set, or the name of a TFDS data set (``cifar10``). A
+        folder of that name in the current directory comes first.
       data_dir: where TFDS data sets are prepared; None takes TFDS' own default.
+      download: let TFDS download and prepare a data set that is missing.
 
     Returns:
       A Source.
@@ -24,9 +29,17 @@ def load(name: str, data_dir: str | os.PathLike | None = None) -> Source:
     """
     if name == "digits":
         return load_digits()
+    if name == smoke.NAME:
+        return load_tfds(name, smoke.prepare(data_dir))
     path = pathlib.Path(name).expanduser()
     if path.suffix == ".npz":
         if not path.is_file():
             raise DataError(f"no file {path}: check the path")
         return load_npz(path)
-    raise DataError(f"no data set {name!r}")
+    if path.is_dir() and not is_prepared(path):
+        return load_folder(path)
+    if not path.exists() and (path.is_absolute() or name.startswith((".", "~"))):
+        raise DataError(f"no folder {path}: check the path")
+    if path.is_file():
+        raise DataError(f"{path} is not a data set: give a .npz file or a folder of images")
+    return load_tfds(name, data_dir, download=download)

@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 
 from jax_bt.data import splits as split_names
+from jax_bt.data.errors import DataError
+from jax_bt.data.stream import StreamRecords
 
 
 class Records(Protocol):
@@ -150,7 +152,7 @@ class Source:
         """(size,) int32 labels in the order of the example indices, None without labels."""
         return self.records(split).labels()
 
-    def records(self, split: str) -> Records:
+    def records(self, split: str) -> Records | StreamRecords:
         """The examples of a split or slice, fetched by index.
 
         Raises:
@@ -161,7 +163,21 @@ class Source:
             if name not in self._opened:
                 self._opened[name] = self._open_split(name)
             pieces.append((self._opened[name], start, stop))
+        if any(isinstance(records, StreamRecords) for records, _, _ in pieces):
+            return self._join_streams(split, pieces)
         records, start, stop = pieces[0]
         if len(pieces) == 1 and (start, stop) == (0, records.size):
             return records
         return Selection(pieces)
+
+    def _join_streams(self, split: str, pieces) -> StreamRecords:
+        shards, first = [], 0
+        for records, start, stop in pieces:
+            if not isinstance(records, StreamRecords):
+                raise DataError(
+                    f"split {split!r} of {self.name} joins a part that fits into memory with one "
+                    "that does not: prepare the data set as ArrayRecord, which has random access"
+                )
+            shards += records.select(start, stop, first)
+            first += stop - start
+        return dataclasses.replace(pieces[0][0], shards=tuple(shards))

@@ -1,0 +1,191 @@
+"""Data sets prepared by TensorFlow Datasets."""
+
+import difflib
+import os
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from jax_bt.data.decode import decode
+from jax_bt.data.errors import DataError
+from jax_bt.data.options import pipeline_options, worker_count
+from jax_bt.data.source import ArrayRecords, Source
+from jax_bt.data.stream import Shard, StreamRecords
+
+# TFRecords have no random access. Up to this size a split is read into memory when it is opened
+# and then has; a larger one is streamed.
+MEMORY_LIMIT = 2**30  # bytes
+
+SKIP = {"image": tfds.decode.SkipDecoding()}
+
+
+class RandomAccessRecords:
+    """A split stored as ArrayRecord, read by index."""
+
+    payload = "bytes"
+
+    def __init__(self, builder: tfds.core.DatasetBuilder, split: str, labelled: bool):
+        self._data = builder.as_data_source(split, decoders=SKIP)
+        self._labelled = labelled
+        self._where = f"{builder.name}, split {split!r}"
+        self.size = len(self._data)
+
+    def fetch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        found = self._data.__getitems__([int(i) for i in index])
+        images = np.empty(len(found), object)
+        images[:] = [example["image"] for example in found]
+        return images, self._targets(found)
+
+    def _targets(self, found) -> np.ndarray | None:
+        return np.array([e["label"] for e in found], np.int32) if self._labelled else None
+
+    def labels(self) -> np.ndarray | None:
+        if not self._labelled:
+            return None
+        step = 4096
+        starts = range(0, self.size, step)
+        return np.concatenate(
+            [self.fetch(np.arange(s, min(s + step, self.size)))[1] for s in starts]
+        )
+
+    def describe(self, index: int) -> str:
+        return f"example {index} of {self._where}"
+
+
+def load_tfds(
+    name: str, data_dir: str | os.PathLike | None = None, *, download: bool = False
+) -> Source:
+    """A data set prepared by TFDS, by name (``cifar10``, ``name/config:version``) or folder.
+
+    Args:
+      name: of the data set, or the folder of one prepared version.
+      data_dir: where data sets are prepared; None takes TFDS' default (``TFDS_DATA_DIR`` or
+        ``~/tensorflow_datasets``).
+      download: prepare a registered data set that is missing, if it can be downloaded.
+
+    Raises:
+      DataError: unknown, not prepared, or without an ``image`` feature.
+    """
+    builder = _builder(name, data_dir, download)
+    info = builder.info
+    features = info.features
+    features = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
+    if not isinstance(features.get("image"), tfds.features.Image):
+        raise DataError(
+            f"TFDS data set {name!r} has no image feature named 'image': its features are "
+            f"{', '.join(features) or info.features}"
+        )
+    label = features.get("label")
+    labelled = isinstance(label, tfds.features.ClassLabel)
+    shape = features["image"].shape
+    random_access = info.file_format in (
+        tfds.core.FileFormat.ARRAY_RECORD,
+        tfds.core.FileFormat.PARQUET,
+    )
+
+    def open_split(split: str):
+        if random_access:
+            return RandomAccessRecords(builder, split, labelled)
+        stream = _stream(builder, split, labelled)
+        if info.splits[split].num_bytes > MEMORY_LIMIT:
+            return stream
+        size = (*shape[:2], 3)
+        if None not in size and stream.size * int(np.prod(size)) <= MEMORY_LIMIT:
+            try:
+                return _in_memory(stream, size)
+            except tf.errors.OpError:
+                pass  # a damaged image: keep them encoded and let the batches name and skip it
+        return _in_memory(stream, None)
+
+    return Source(
+        name,
+        {split: info.splits[split].num_examples for split in info.splits},
+        open_split,
+        num_classes=label.num_classes if labelled else None,
+        class_names=tuple(label.names) if labelled and label.names else None,
+        image_shape=None if None in shape[:2] else (*shape[:2], 3),
+    )
+
+
+def _builder(name: str, data_dir, download: bool) -> tfds.core.DatasetBuilder:
+    folder = pathlib.Path(name).expanduser()
+    if is_prepared(folder):
+        return tfds.builder_from_directory(folder)
+    place = {} if data_dir is None else {"data_dir": os.path.expanduser(data_dir)}
+    try:
+        return tfds.core.read_only_builder.builder_from_files(name, **place)
+    except tfds.core.DatasetNotFoundError:
+        pass
+    where = place.get("data_dir", tfds.core.constants.DATA_DIR)
+    base = name.split("/")[0].split(":")[0]
+    registered = tfds.list_builders(with_community_datasets=False)
+    if base not in registered:
+        raise DataError(_unknown(name, where, registered))
+    if download:
+        builder = tfds.builder(name, **place)
+        builder.download_and_prepare()
+        return builder
+    raise DataError(_not_prepared(name, base, where))
+
+
+def is_prepared(folder: pathlib.Path) -> bool:
+    """Whether a folder is one prepared version of a TFDS data set."""
+    return (folder / "dataset_info.json").is_file() and (folder / "features.json").is_file()
+
+
+def _unknown(name: str, where, registered: list[str]) -> str:
+    prepared = [p.name for p in pathlib.Path(where).glob("*") if p.is_dir()]
+    near = difflib.get_close_matches(name, ["digits", *prepared, *registered], n=3)
+    hint = f"; close names: {', '.join(near)}" if near else ""
+    return (
+        f"no data set {name!r}: it is neither 'digits', a file or folder here, prepared in {where}, "
+        f"nor known to TFDS{hint}"
+    )
+
+
+def _not_prepared(name: str, base: str, where) -> str:
+    manual = tfds.builder_cls(base).MANUAL_DOWNLOAD_INSTRUCTIONS
+    first = ""
+    if manual:
+        steps = " ".join(manual.split())
+        first = f"download it yourself into {where}/downloads/manual ({steps}), then "
+    return (
+        f"data set {name!r} is not prepared in {where}: {first}run `tfds build {name} "
+        f"--data_dir={where}`, or try the program without it: --config=configs/barlow_digits.py"
+    )
+
+
+def _stream(builder: tfds.core.DatasetBuilder, split: str, labelled: bool) -> StreamRecords:
+    keep = {"image": True} | ({"label": True} if labelled else {})
+    features = builder.info.features
+    partial = tfds.decode.PartialDecoding(keep, decoders=SKIP)
+    wanted = partial.extract_features(features)
+
+    def parse(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        example = wanted.deserialize_example(record, decoders=SKIP)
+        return example["image"], tf.cast(example.get("label", -1), tf.int32)
+
+    shards, first = [], 0
+    for part in builder.info.splits[split].file_instructions:
+        count = part.examples_in_shard if part.take == -1 else part.take
+        shards.append(Shard(os.fspath(part.filename), part.skip, count, first))
+        first += count
+    return StreamRecords(tuple(shards), parse, labelled, f"{builder.name}, split {split!r}")
+
+
+def _in_memory(stream: StreamRecords, size: tuple[int, int, int] | None) -> ArrayRecords:
+    """Reads a split into memory: as pixels where all images are of this size, else as encoded."""
+    workers = worker_count()
+    dataset = stream.in_order()
+    if size:
+        dataset = dataset.map(lambda i, e, y: (i, decode(e), y), num_parallel_calls=workers)
+    images = np.empty((stream.size, *(size or ())), np.uint8 if size else object)
+    targets = np.empty(stream.size, np.int32)
+    dataset = dataset.batch(1024).with_options(pipeline_options(workers))
+    for index, image, label in dataset.as_numpy_iterator():
+        images[index], targets[index] = image, label
+    return ArrayRecords(
+        images, targets if stream.labelled else None, stream.where, "image" if size else "bytes"
+    )
