@@ -27,7 +27,8 @@ class Writer:
     first, and no control characters.
 
     A step appears once: resuming at step s drops the lines of steps >= s, which a run that was cut
-    after its last checkpoint leaves behind, and a torn last line.
+    after its last checkpoint leaves behind, and a torn last line. "seconds" goes on from the last
+    line kept.
 
     Args:
       workdir: directory of the run; made if missing.
@@ -60,7 +61,8 @@ class Writer:
         self._total, self._last, self._batch_size = total_steps, start_step - 1, batch_size
         self._shown, self._active, self._stream = shown, active, stream or sys.stderr
         self._file = self._events = self._bar = None
-        self._start = self._clock = time.perf_counter()
+        self._clock = time.perf_counter()
+        self._start = self._clock  # moved back below by what earlier processes took
         self._timed_from = self._told_at = None
         self._told_share = 0.0
         self._lines = progress and active
@@ -68,7 +70,7 @@ class Writer:
             return
         workdir = pathlib.Path(workdir)
         workdir.mkdir(parents=True, exist_ok=True)
-        _keep_before(workdir / FILE, start_step)
+        self._start -= total_seconds(_keep_before(workdir / FILE, start_step))
         self._file = open(workdir / FILE, "a", encoding="utf-8")
         if tensorboard:
             self._events = tensorboardX.SummaryWriter(
@@ -217,10 +219,21 @@ def read(workdir: str | os.PathLike[str]) -> list[dict[str, float | None]]:
     return records
 
 
-def _keep_before(path: pathlib.Path, step: int) -> None:
-    """Replaces the file by its lines of earlier steps, in one move."""
+def total_seconds(history: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds a run took until its last line, compilation and resumed processes included."""
+    return float(history[-1]["seconds"]) if history else 0.0
+
+
+def rate(history: Sequence[Mapping[str, Any]]) -> float:
+    """Median images per second of a run's lines; 0 where none holds a rate."""
+    rates = [r["images_per_second"] for r in history if r.get("images_per_second") is not None]
+    return float(np.median(rates)) if rates else 0.0
+
+
+def _keep_before(path: pathlib.Path, step: int) -> list[dict[str, float | None]]:
+    """Replaces the file by its lines of earlier steps, in one move, and returns them."""
     if not path.exists():
-        return
+        return []
     kept = [record for record in read(path.parent) if record["step"] < step] if step else []
     new = path.with_suffix(".jsonl.new")
     with open(new, "w", encoding="utf-8") as file:
@@ -228,6 +241,7 @@ def _keep_before(path: pathlib.Path, step: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(new, path)
+    return kept
 
 
 def _number(name: str, value: Any) -> float:

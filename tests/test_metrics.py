@@ -120,6 +120,17 @@ def test_rates_leave_out_compilation_and_pauses(tmp_path, monkeypatch):
         writer.write(25, {})  # at 165 s: 15 steps of 32 in 3 s of training
     rates = [line.get("images_per_second") for line in strict(tmp_path / "metrics.jsonl")]
     assert rates == [None, 160.0, 160.0]
+    history = metrics.read(tmp_path)
+    assert metrics.rate(history) == 160.0 and metrics.total_seconds(history) == 165.0
+    assert metrics.rate(history[:1]) == metrics.rate([]) == metrics.total_seconds([]) == 0.0
+
+
+def test_seconds_go_on_where_the_kept_lines_end(tmp_path, monkeypatch):
+    clock = iter([0.0, 5.0, 9.0, 1000.0, 1002.0])
+    monkeypatch.setattr(metrics.time, "perf_counter", lambda: next(clock))
+    run(tmp_path, 9, stop=2)
+    run(tmp_path, 9, start=1, stop=2)
+    assert [line["seconds"] for line in strict(tmp_path / "metrics.jsonl")] == [5.0, 7.0]
 
 
 def test_a_terminal_gets_one_bar(tmp_path, capsys):

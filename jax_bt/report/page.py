@@ -1,0 +1,204 @@
+"""One HTML file that holds a run's pictures, table and config; nothing is loaded from elsewhere."""
+
+import base64
+import html
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from jax_bt.evaluate.compare import percent, title
+from jax_bt.report import charts, curves, sheets, style
+
+NAME = "index.html"
+TERMS = ("loss", "invariance", "variance", "covariance", "redundancy")
+CAPTIONS = {
+    "results": "The same kNN and linear probes on every kind of features. With few labels a class "
+    "the features have to do the work: that is where pretraining shows.",
+    "losses": "Each term on its own scale.",
+    "correlation": "Rows are dimensions of the first view's embedding, columns of the second's. "
+    "A blue diagonal says that both views of an image agree; white elsewhere says that each "
+    "dimension tells something the others do not.",
+    "spectrum": "The dot marks where 90 % of the variance is reached. A line that drops at once is "
+    "a collapse: all images along a few directions.",
+    "views": "Random crops, shifts and colours of one image. What differs between them is what the "
+    "encoder learns to ignore.",
+    "neighbours": "No label took part in training; whether they agree shows what the encoder "
+    "considers alike.",
+}
+
+
+def write(
+    workdir: style.Path,
+    *,
+    history: Sequence[Mapping[str, Any]] = (),
+    terms: Sequence[str] | None = None,
+    correlations: tuple[ArrayLike, ArrayLike] | None = None,
+    spectra: tuple[ArrayLike, ArrayLike] | None = None,
+    views: Sequence[ArrayLike] | None = None,
+    neighbours: Mapping[str, Any] | None = None,
+    results: Sequence[Mapping[str, Any]] | None = None,
+    summary: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
+    mean: ArrayLike = 0.0,
+    std: ArrayLike = 1.0,
+) -> pathlib.Path:
+    """Draws a run's pictures as PNGs into ``<workdir>/report`` and a page that shows them.
+
+    What is not given is left out of the page, and so is what an earlier report left behind.
+
+    Args:
+      workdir: directory of the run.
+      history: records of metrics.jsonl (``metrics.read``).
+      terms: loss terms to draw; None takes loss, invariance, variance, covariance, redundancy.
+      correlations: (before, after) training, each (D, D) of two views' embeddings.
+      spectra: (before, after), each a vector of ``diagnostics.spectrum``.
+      views: one (N, S, S, C) array a view, normalised.
+      neighbours: keyword arguments of ``report.sheets.neighbours``, images normalised.
+      results: records of ``evaluate.compare``; None takes those of the summary.
+      summary: what summary.json holds.
+      config: of the run, as nested dicts.
+      mean: per channel, with ``std`` undoes the images' normalisation for display.
+      std: per channel.
+
+    Returns:
+      Path of the page.
+
+    Raises:
+      ValueError: arrays of shapes that cannot be drawn.
+    """
+    summary = summary or {}
+    results = summary.get("results", ()) if results is None else results
+    folder = pathlib.Path(workdir) / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in CAPTIONS:
+        (folder / f"{name}.png").unlink(missing_ok=True)
+
+    if results:
+        charts.results(folder / "results.png", results)
+    if terms is None:
+        terms = [term for term in TERMS if any(term in record for record in history)]
+    if history and terms:
+        curves.losses(folder / "losses.png", history, terms)
+    if correlations is not None:
+        charts.correlation(folder / "correlation.png", *correlations)
+    if spectra is not None:
+        charts.spectrum(folder / "spectrum.png", *spectra)
+    if views is not None:
+        sheets.contact_sheet(folder / "views.png", views, mean=mean, std=std)
+    if neighbours is not None:
+        sheets.neighbours(folder / "neighbours.png", **neighbours, mean=mean, std=std)
+
+    page = folder / NAME
+    page.write_text(_page(folder, results, summary, config or {}), encoding="utf-8")
+    return page
+
+
+def _page(
+    folder: pathlib.Path,
+    results: Sequence[Mapping[str, Any]],
+    summary: Mapping[str, Any],
+    config: Mapping[str, Any],
+) -> str:
+    names = [str(summary[key]) for key in ("method", "dataset") if summary.get(key)]
+    heading = html.escape(" on ".join(names).replace("_", " ") or "Report")
+    parts = [f"<h1>{heading}</h1>", _facts(summary)]
+    if results:
+        parts.append(_table(results))
+    for name, caption in CAPTIONS.items():
+        picture = folder / f"{name}.png"
+        if picture.exists():
+            data = base64.b64encode(picture.read_bytes()).decode("ascii")
+            parts.append(
+                f'<figure><img alt="{name}" src="data:image/png;base64,{data}">'
+                f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+            )
+    if config:
+        text = html.escape(json.dumps(config, indent=2, default=str))
+        parts.append(f"<details><summary>Config</summary><pre>{text}</pre></details>")
+    body = "\n".join(part for part in parts if part)
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{heading}</title>\n<style>{CSS}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _facts(summary: Mapping[str, Any]) -> str:
+    facts = []
+    if summary.get("steps") is not None:
+        facts.append(("steps", f"{summary['steps']:,}"))
+    if summary.get("seconds") is not None:
+        facts.append(("training time", _duration(summary["seconds"])))
+    if summary.get("images_per_second"):
+        facts.append(("images a second", f"{summary['images_per_second']:,.0f}"))
+    for name, value in (summary.get("final_loss") or {}).items():
+        text = "not finite" if value is None else f"{value:.4g}"
+        facts.append((f"final {name}" if name == "loss" else name, text))
+    cells = "".join(
+        f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd></div>"
+        for name, text in facts
+    )
+    return f"<dl>{cells}</dl>" if cells else ""
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 1:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _table(results: Sequence[Mapping[str, Any]]) -> str:
+    kinds = list(dict.fromkeys(result["features"] for result in results))
+    protocols = list(dict.fromkeys(result["protocol"] for result in results))
+    cells = {(r["features"], r["protocol"]): r for r in results}
+    best = {p: max(r["top1"] for (_, other), r in cells.items() if other == p) for p in protocols}
+    head = "".join(f"<th>{html.escape(title(p))}</th>" for p in protocols)
+    rows = []
+    for kind in kinds:
+        row = f'<th style="color:{style.KIND.get(kind, style.INK)}">{html.escape(title(kind))}</th>'
+        for protocol in protocols:
+            record = cells.get((kind, protocol))
+            mark = ' class="best"' if record and record["top1"] == best[protocol] else ""
+            row += f"<td{mark}>{percent(record) if record else ''}</td>"
+        rows.append(f"<tr>{row}</tr>")
+    return (
+        '<div class="wide"><table><caption>Top-1 accuracy in percent on the test set; mean ± '
+        "standard deviation over draws where labels are few; the best of a column in bold"
+        f"</caption><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+CSS = f"""
+:root {{ color-scheme: light; }}
+body {{ margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 60rem; background: #f4f6f8;
+  color: {style.INK}; font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }}
+h1 {{ margin: 0 0 1.25rem; font-size: 1.9rem; line-height: 1.2; }}
+h1::first-letter {{ text-transform: uppercase; }}
+dl {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); gap: .75rem;
+  margin: 0 0 1.25rem; }}
+dl div, figure, .wide, details {{ background: #fff; border: 1px solid {style.RULE};
+  border-radius: 10px; }}
+dl div {{ padding: .7rem .9rem; }}
+dt {{ color: {style.MUTED}; font-size: .8rem; }}
+dd {{ margin: 0; font-size: 1.3rem; font-weight: 650; font-variant-numeric: tabular-nums; }}
+.wide {{ overflow-x: auto; margin: 0 0 1.25rem; padding: 1rem 1.2rem; }}
+table {{ border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }}
+caption {{ caption-side: bottom; padding-top: .7rem; text-align: left; color: {style.MUTED};
+  font-size: .85rem; }}
+th, td {{ padding: .45rem .6rem; text-align: right; white-space: nowrap; }}
+thead th {{ color: {style.MUTED}; font-size: .85rem; font-weight: 500; }}
+tbody tr {{ border-top: 1px solid {style.RULE}; }}
+th:first-child {{ text-align: left; }}
+.best {{ font-weight: 700; }}
+figure {{ margin: 0 0 1.25rem; padding: .6rem; }}
+img {{ display: block; width: 100%; height: auto; }}
+figcaption {{ padding: .2rem 1rem .8rem; color: {style.MUTED}; font-size: .9rem;
+  max-width: 46rem; }}
+details {{ padding: .8rem 1.2rem; }}
+summary {{ cursor: pointer; font-weight: 600; }}
+pre {{ overflow-x: auto; font-size: .8rem; }}
+"""
