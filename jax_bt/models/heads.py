@@ -3,17 +3,14 @@
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.nn.initializers import Initializer
 
+from jax_bt.models.init import linear_uniform
 from jax_bt.models.norm import BatchNorm
 
-OUTPUT_NORMS = ("none", "affine", "plain")
-
-# torch.nn.Linear draws from U(-1/sqrt(fan_in), 1/sqrt(fan_in)): a variance of 1 / (3 fan_in)
-TORCH_KERNEL = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+OUTPUT_NORMS = ("none", "affine", "scale", "plain")
 
 
 class Linear(nn.Module):
@@ -22,7 +19,7 @@ class Linear(nn.Module):
     Attributes:
       features: width of the result.
       use_bias: learn a bias.
-      kernel_init: initialiser of the kernel.
+      kernel_init: initialiser of the kernel; None for torch's.
       bias_init: initialiser of the bias; None for torch's.
       dtype: of the computation; None takes the wider of input and parameters.
       param_dtype: of the parameters.
@@ -30,7 +27,7 @@ class Linear(nn.Module):
 
     features: int
     use_bias: bool = True
-    kernel_init: Initializer = TORCH_KERNEL
+    kernel_init: Initializer | None = None
     bias_init: Initializer | None = None
     dtype: Any = None
     param_dtype: Any = jnp.float32
@@ -39,18 +36,15 @@ class Linear(nn.Module):
     def __call__(self, x: Array) -> Array:
         """(..., D) -> (..., features)."""
         fan_in = x.shape[-1]
-        kernel = self.param("kernel", self.kernel_init, (fan_in, self.features), self.param_dtype)
+        kernel_init = self.kernel_init or linear_uniform(fan_in)
+        kernel = self.param("kernel", kernel_init, (fan_in, self.features), self.param_dtype)
         bias = None
         if self.use_bias:
-            bias_init = self.bias_init or _uniform(fan_in**-0.5)
+            bias_init = self.bias_init or linear_uniform(fan_in)
             bias = self.param("bias", bias_init, (self.features,), self.param_dtype)
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = x @ kernel
         return y if bias is None else y + bias
-
-
-def _uniform(limit: float) -> Initializer:
-    return lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -limit, limit)
 
 
 class MLP(nn.Module):
@@ -60,8 +54,8 @@ class MLP(nn.Module):
       widths: of every layer, the last being the result's; (8192, 8192, 8192) for Barlow Twins.
       hidden_bias: bias on all Linear but the last (its batch norm makes it redundant).
       output_bias: bias on the last Linear.
-      output_norm: "none", "affine" (batch norm) or "plain" (batch norm without scale and shift)
-        after the last Linear.
+      output_norm: after the last Linear: "none", or batch norm, "affine", with "scale" only (as
+        SimCLR has it), or "plain", without scale and shift.
       norm: batch norm after all Linear but the last.
       axis_name: mapped axis whose shards share batch statistics, or None.
       norm_group: consecutive shards that share batch statistics; None for all.
@@ -99,9 +93,11 @@ class MLP(nn.Module):
         last = len(hidden)
         x = Linear(out, use_bias=self.output_bias, name=f"linear_{last}", **types)(x)
         if self.output_norm != "none":
-            affine = self.output_norm == "affine"
-            norm = BatchNorm(use_scale=affine, use_bias=affine, name=f"bn_{last}", **over, **types)
-            x = norm(x, train)
+            learned = {
+                "use_scale": self.output_norm != "plain",
+                "use_bias": self.output_norm == "affine",
+            }
+            x = BatchNorm(name=f"bn_{last}", **learned, **over, **types)(x, train)
         return x
 
 
@@ -125,7 +121,8 @@ class Prototypes(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """(N, D) -> (N, K)."""
-        shape = (x.shape[-1], self.count)
-        kernel = self.param("kernel", TORCH_KERNEL, shape, self.param_dtype)
+        fan_in = x.shape[-1]
+        shape = (fan_in, self.count)
+        kernel = self.param("kernel", linear_uniform(fan_in), shape, self.param_dtype)
         x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
         return x @ kernel
