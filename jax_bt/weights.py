@@ -138,9 +138,9 @@ def _check_keys(found: Mapping[str, Any], expected: Iterable[str]) -> None:
     """One line on what is missing and what is too much."""
     have, want = {k for k in found if not k.endswith(COUNTER)}, set(expected)
     problems = [
-        f"{len(keys)} keys {what} (such as {min(keys)})"
+        f"{len(keys)} {what} (such as {min(keys)})"
         for keys, what in ((want - have, "missing"), (have - want, "unknown"))
         if keys
     ]
     if problems:
-        raise ValueError(f"state dict of a ResNet: {' and '.join(problems)}")
+        raise ValueError(f"state dict of a ResNet: of its keys {' and '.join(problems)}")

@@ -46,8 +46,8 @@ def momentum_loop(p, grads, direction, rate, momentum=0.9, inside=False):
 
 
 @pytest.mark.parametrize("name", LARS)
-# Sums of up to 50 float32 updates of at most 1; scale-free parameters reach 1e4 in the edge files
-@pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-13), ("float32", 2e-5)])
+# Of a parameter's largest value; rounding alone is 4e-16 and 5e-7 here after 50 steps
+@pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-14), ("float32", 3e-6)])
 def test_lars_is_the_reference_step_by_step(golden, name, dtype, rtol):
     data = golden(name)
     batch, epochs, length, weight_decay = data["hyper"]

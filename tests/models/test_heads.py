@@ -1,0 +1,135 @@
+"""Projectors, predictors, prototypes: layers, initialisation, one device and eight."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from jax_bt import stats
+from jax_bt.mesh import AXIS, make_mesh
+from jax_bt.models import MLP, Linear, Prototypes
+
+
+def paths(module, width=6):
+    made = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, width)))
+    leaves = jax.tree_util.tree_leaves_with_path(made)
+    return {jax.tree_util.keystr(p, simple=True, separator="/"): x.shape for p, x in leaves}
+
+
+def test_barlow_projector_has_no_bias_under_norms_and_a_bare_output():
+    assert paths(MLP((4, 5, 3))) == {
+        "params/linear_0/kernel": (6, 4),
+        "params/bn_0/scale": (4,),
+        "params/bn_0/bias": (4,),
+        "params/linear_1/kernel": (4, 5),
+        "params/bn_1/scale": (5,),
+        "params/bn_1/bias": (5,),
+        "params/linear_2/kernel": (5, 3),
+        "batch_stats/bn_0/mean": (4,),
+        "batch_stats/bn_0/var": (4,),
+        "batch_stats/bn_1/mean": (5,),
+        "batch_stats/bn_1/var": (5,),
+    }
+
+
+def test_options_add_and_remove_layers():
+    plain = paths(MLP((4, 3), output_norm="plain"))
+    assert plain["batch_stats/bn_1/mean"] == (3,) and "params/bn_1/scale" not in plain
+    affine = paths(MLP((4, 3), output_norm="affine"))
+    assert affine["params/bn_1/scale"] == affine["params/bn_1/bias"] == (3,)
+    biased = paths(MLP((4, 3), hidden_bias=True, output_bias=True, norm=False))
+    assert biased == {
+        "params/linear_0/kernel": (6, 4),
+        "params/linear_0/bias": (4,),
+        "params/linear_1/kernel": (4, 3),
+        "params/linear_1/bias": (3,),
+    }
+
+
+def test_mlp_is_its_formula():
+    module = MLP((4, 3), hidden_bias=True, output_bias=True, output_norm="plain")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(8, 6))
+    made = module.init(jax.random.key(0), jnp.zeros((1, 6)))
+    made = jax.tree.map(lambda w: rng.uniform(0.5, 1.5, w.shape), made)
+    params = made["params"]
+
+    def norm(x):
+        return (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5)
+
+    hidden = norm(x @ params["linear_0"]["kernel"] + params["linear_0"]["bias"])
+    hidden = np.maximum(hidden * params["bn_0"]["scale"] + params["bn_0"]["bias"], 0)
+    expected = norm(hidden @ params["linear_1"]["kernel"] + params["linear_1"]["bias"])
+    with jax.enable_x64(True):
+        module = module.clone(param_dtype=jnp.float64)
+        y, _ = module.apply(made, jnp.asarray(x), True, mutable=["batch_stats"])
+        assert y.dtype == jnp.float64
+        np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_linear_starts_as_torchs():
+    params = Linear(500).init(jax.random.key(0), jnp.zeros((1, 400)))["params"]
+    for leaf in (params["kernel"], params["bias"]):
+        values = np.asarray(leaf)
+        # uniform on +-1/20: extremes within the bounds and near them, deviation 1/20/sqrt 3
+        assert -0.05 <= values.min() < -0.049 and 0.049 < values.max() <= 0.05
+        np.testing.assert_allclose(values.std(), 0.05 / np.sqrt(3), rtol=0.05)
+    other = Linear(500).init(jax.random.key(1), jnp.zeros((1, 400)))["params"]
+    correlation = np.corrcoef(np.ravel(params["kernel"]), np.ravel(other["kernel"]))[0, 1]
+    assert abs(correlation) < 0.01
+    rows = np.asarray(params["kernel"]).reshape(-1)
+    assert len(np.unique(rows)) > 0.95 * rows.size  # no block is drawn twice
+
+
+def test_linear_takes_other_initialisers():
+    zeros = jax.nn.initializers.zeros
+    module = Linear(2, kernel_init=zeros, bias_init=zeros)
+    made = module.init(jax.random.key(0), jnp.ones((1, 3)))
+    np.testing.assert_array_equal(module.apply(made, jnp.ones((4, 3))), np.zeros((4, 2)))
+
+
+def test_prototypes_score_by_inner_product():
+    module = Prototypes(5)
+    x = jax.random.normal(jax.random.key(1), (7, 3))
+    made = module.init(jax.random.key(0), x)
+    assert made["params"]["kernel"].shape == (3, 5)
+    np.testing.assert_allclose(module.apply(made, x), x @ made["params"]["kernel"], rtol=1e-6)
+
+
+def test_eight_devices_are_one():
+    x = np.random.default_rng(0).normal(1.0, 2.0, (32, 6)).astype(np.float32)
+    target = np.random.default_rng(1).normal(size=(32, 3)).astype(np.float32)
+    made = MLP((8, 3), output_norm="plain").init(jax.random.key(0), x[:1])
+
+    def outcome(axis_name):
+        module = MLP((8, 3), output_norm="plain", axis_name=axis_name)
+
+        def loss(params, x, target):
+            y, new = module.apply(made | {"params": params}, x, True, mutable=["batch_stats"])
+            return stats.mean(y * target, (0, 1), axis_name), new["batch_stats"]
+
+        if axis_name is not None:
+            specs = {"in_specs": (P(), P(AXIS), P(AXIS)), "out_specs": (P(), P())}
+            loss = jax.shard_map(loss, mesh=make_mesh(), **specs)
+        return jax.jit(jax.value_and_grad(loss, has_aux=True))(made["params"], x, target)
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6),
+        outcome(AXIS),
+        outcome(None),
+    )
+
+
+def test_bfloat16_computes_narrow_and_keeps_float32_parameters():
+    module = MLP((8, 3), dtype=jnp.bfloat16)
+    made = module.init(jax.random.key(0), jnp.zeros((1, 6)))
+    assert {leaf.dtype for leaf in jax.tree.leaves(made)} == {jnp.dtype("float32")}
+    assert module.apply(made, jnp.zeros((2, 6))).dtype == jnp.bfloat16
+
+
+def test_choices_are_named():
+    with pytest.raises(ValueError, match="output_norm='batch' is not one of none, affine, plain"):
+        paths(MLP((3,), output_norm="batch"))
+    with pytest.raises(ValueError, match="widths is empty"):
+        paths(MLP(()))
