@@ -20,11 +20,10 @@ FILE = "metrics.jsonl"
 class Writer:
     """Writes the metrics of a run; a context manager.
 
-    Three readers are served at once. ``<workdir>/metrics.jsonl`` gets one JSON object a written
-    step; a value that is not finite becomes null, because NaN is no JSON and a string would turn a
-    column of numbers into two kinds. ``<workdir>/tensorboard`` gets the finite values. A terminal
-    gets a progress bar; a log file gets at most one line per 5 % or ten minutes, whichever is
-    first, and no control characters.
+    ``<workdir>/metrics.jsonl`` gets one JSON object a written step; a value that is not finite
+    becomes null: NaN is no JSON, and a string would make a column of two kinds.
+    ``<workdir>/tensorboard`` gets the finite values. A terminal gets a progress bar; a log file at
+    most a line per 5 % or ten minutes, whichever is first, without control characters.
 
     A step appears once: resuming at step s drops the lines of steps >= s, which a run that was cut
     after its last checkpoint leaves behind, and a torn last line. "seconds" goes on from the last
@@ -61,8 +60,7 @@ class Writer:
         self._total, self._last, self._batch_size = total_steps, start_step - 1, batch_size
         self._shown, self._active, self._stream = shown, active, stream or sys.stderr
         self._file = self._events = self._bar = None
-        self._clock = time.perf_counter()
-        self._start = self._clock  # moved back below by what earlier processes took
+        self._start = self._clock = time.perf_counter()
         self._timed_from = self._told_at = None
         self._told_share = 0.0
         self._lines = progress and active
@@ -179,11 +177,8 @@ class Writer:
         if step > first:
             left = (now - since) / (step - first) * (self._total - step - 1)
             texts = [*texts, f"ETA {tqdm.tqdm.format_interval(left)}"]
-        print(
-            "  ".join([f"step {step + 1}/{self._total}", f"{share:4.0%}", *texts]),
-            file=self._stream,
-            flush=True,
-        )
+        words = [f"step {step + 1}/{self._total}", f"{share:4.0%}", *texts]
+        print("  ".join(words), file=self._stream, flush=True)
         self._told_at, self._told_share = now, share
 
 

@@ -81,10 +81,10 @@ def spectrum(path: style.Path, before: ArrayLike, after: ArrayLike) -> None:
     """
     pair = {"before": (before, style.GREY), "after": (after, style.BLUE)}
     figure = style.figure_with(
-        4.6, "Spectrum of the embeddings", "share of their variance along each principal direction"
+        4.6, "Spectrum of the embeddings", "share of variance along each principal direction"
     )
     axes = style.axes_at(
-        figure, style.MARGIN + 0.55, 1.2, style.WIDTH - 2 * style.MARGIN - 0.75, 2.75
+        figure, style.MARGIN + 0.65, 1.1, style.WIDTH - 2 * style.MARGIN - 0.85, 2.85
     )
     lines, floor = [], 1e-6
     for name, (values, color) in pair.items():
@@ -98,19 +98,17 @@ def spectrum(path: style.Path, before: ArrayLike, after: ArrayLike) -> None:
         axes.plot(
             enough, values[enough - 1], "o", color=color, ms=7, mec="white", mew=1.5, zorder=5
         )
-        lines.append((name, color, enough, values[enough - 1]))
-    for i, (name, color, enough, y) in enumerate(lines):
-        axes.annotate(
+        lines.append((name, color, enough))
+    for i, (name, color, enough) in enumerate(lines):
+        figure.text(
+            1 - style.MARGIN / style.WIDTH,
+            1 - (0.42 + 0.28 * i) / figure.get_figheight(),
             f"{name} training: 90 % of the variance in {enough} direction{'s' * (enough > 1)}",
-            (enough, y),
-            xytext=(0.98, 0.93 - 0.1 * i),
-            textcoords="axes fraction",
             ha="right",
             va="center",
             color=color,
             weight="bold",
-            size=9.5,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
+            size=10,
         )
     axes.set_yscale("log")
     axes.set_ylim(bottom=floor / 1.5)
@@ -163,6 +161,7 @@ def results(path: style.Path, records: Sequence[Mapping[str, Any]]) -> None:
             size=8.5,
             color=color,
             weight="bold" if record["features"] == kinds[-1] else "normal",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             annotation_clip=False,
         )
     for y in range(1, len(protocols)):

@@ -32,7 +32,7 @@ def losses(path: style.Path, history: Sequence[Mapping[str, Any]], terms: Sequen
     figure = style.figure_with(
         1.0 + 2.75 * rows,
         "Loss terms",
-        "over the steps of training: every written value, and their running mean",
+        "over the steps of training: each written value, and the running mean",
     )
     for i, (term, values) in enumerate(curves.items()):
         left = style.MARGIN + 0.35 + (i % columns) * (panel + 0.75)
@@ -68,7 +68,7 @@ def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, color: str) -> Non
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.6g}"))
     axes.annotate(
-        f"{last:,.3g}" if last < 1000 else f"{last:,.0f}",
+        f"{last:#.3g}" if abs(last) < 1000 else f"{last:,.0f}",
         (steps[finite][-1], last),
         xytext=(5, 0),
         textcoords="offset points",

@@ -135,7 +135,7 @@ def _facts(summary: Mapping[str, Any]) -> str:
     if summary.get("images_per_second"):
         facts.append(("images a second", f"{summary['images_per_second']:,.0f}"))
     for name, value in (summary.get("final_loss") or {}).items():
-        text = "not finite" if value is None else f"{value:.4g}"
+        text = "not finite" if value is None else f"{value:,.4g}"
         facts.append((f"final {name}" if name == "loss" else name, text))
     cells = "".join(
         f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd></div>"
@@ -178,13 +178,14 @@ body {{ margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 60rem; backgrou
   color: {style.INK}; font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }}
 h1 {{ margin: 0 0 1.25rem; font-size: 1.9rem; line-height: 1.2; }}
 h1::first-letter {{ text-transform: uppercase; }}
-dl {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); gap: .75rem;
+dl {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(8.2rem, 1fr)); gap: .75rem;
   margin: 0 0 1.25rem; }}
 dl div, figure, .wide, details {{ background: #fff; border: 1px solid {style.RULE};
   border-radius: 10px; }}
 dl div {{ padding: .7rem .9rem; }}
 dt {{ color: {style.MUTED}; font-size: .8rem; }}
-dd {{ margin: 0; font-size: 1.3rem; font-weight: 650; font-variant-numeric: tabular-nums; }}
+dd {{ margin: 0; font-size: 1.25rem; font-weight: 650; white-space: nowrap;
+  font-variant-numeric: tabular-nums; }}
 .wide {{ overflow-x: auto; margin: 0 0 1.25rem; padding: 1rem 1.2rem; }}
 table {{ border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }}
 caption {{ caption-side: bottom; padding-top: .7rem; text-align: left; color: {style.MUTED};
@@ -196,7 +197,7 @@ th:first-child {{ text-align: left; }}
 .best {{ font-weight: 700; }}
 figure {{ margin: 0 0 1.25rem; padding: .6rem; }}
 img {{ display: block; width: 100%; height: auto; }}
-figcaption {{ padding: .2rem 1rem .8rem; color: {style.MUTED}; font-size: .9rem;
+figcaption {{ padding: 0 3.1% .9rem; color: {style.MUTED}; font-size: .9rem;
   max-width: 46rem; }}
 details {{ padding: .8rem 1.2rem; }}
 summary {{ cursor: pointer; font-weight: 600; }}
