@@ -45,7 +45,7 @@ def w_mse(
         in their order, which suits batches that are shuffled anyway; the result depends on which
         examples share a sub-batch.
       whitening_size: rows w whitened together; None is ``permutation``'s, or else twice the width
-        as in the paper (128 for 64, 256 for 128), at most the batch.
+        as in the paper (128 for 64, 256 for 128) or the least number above that divides the batch.
       eps: shrinkage of the covariance towards the identity, in [0, 1).
       normalize: rows to unit length after whitening.
       axis_name: mapped axis over which the rows are sharded, or None. The embeddings are gathered
@@ -135,7 +135,8 @@ def _whitening_size(
                 f"whitening_size={size} but permutation has sub-batches of {shape[-1]}: "
                 "give one of the two, or equal ones"
             )
-    size = min(2 * width, count) if size is None else size
+    if size is None:
+        size = next((w for w in range(2 * width, count) if count % w == 0), count)
     if size <= width:
         raise ValueError(
             f"whitening_size={size} must be above the embedding width D={width}: "

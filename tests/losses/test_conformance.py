@@ -18,6 +18,8 @@ from jax_bt import losses, stats
 
 from .discovery import SIZES, Case, cases
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 AXIS = "batch"
 CASES = cases()
 DEFAULT = [case for case in CASES if "-" not in case.name]
@@ -31,14 +33,6 @@ each_case_and_count = pytest.mark.parametrize(
     [(case, n) for case in CASES for n in (2, 4, 8) if case in DEFAULT or n == 4],
     ids=lambda value: getattr(value, "name", str(value)),
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Some 150 programs run once each: unoptimised machine code halves the time they take."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def model(case: Case, axis_name: str | None = None):
