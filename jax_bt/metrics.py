@@ -61,8 +61,7 @@ class Writer:
         self._shown, self._active, self._stream = shown, active, stream or sys.stderr
         self._file = self._events = self._bar = None
         self._start = self._clock = time.perf_counter()
-        self._timed_from = self._told_at = None
-        self._told_share = 0.0
+        self._timed_from, self._told_at, self._told_share = None, None, 0.0
         self._lines = progress and active
         if not active:
             return
