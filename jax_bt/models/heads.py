@@ -119,8 +119,8 @@ class Prototypes(nn.Module):
     param_dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """(N, D) -> (N, K)."""
+    def __call__(self, x: Array, train: bool = False) -> Array:
+        """(N, D) -> (N, K); training makes no difference."""
         fan_in = x.shape[-1]
         shape = (fan_in, self.count)
         kernel = self.param("kernel", linear_uniform(fan_in), shape, self.param_dtype)
