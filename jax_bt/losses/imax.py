@@ -33,9 +33,9 @@ def imax(
 
     with C the covariance over the batch, divided by N - 1. Minimising shrinks what differs between
     the views and spreads what they share: for one dimension it is minus twice the information
-    1/2 log(V(signal) / V(noise)) that Becker and Hinton maximise. Identical views of a regular
-    covariance give D log(eps) - log|4 C(z) + eps I|; independent ones about 0; z_b = -z_a the
-    former with its sign changed.
+    1/2 log(V(z_a + z_b) / V(z_a - z_b)) that Becker and Hinton maximise. Identical views give
+    D log(eps) - log|4 C(z) + eps I|, independent ones about 0, z_b = -z_a the first with its sign
+    changed.
 
     The Barlow Twins paper publishes the formula without hyper-parameters, and reports that it did
     not succeed on ImageNet. Chosen here: the ridge eps in both terms, which bounds the loss from

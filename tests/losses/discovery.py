@@ -3,8 +3,8 @@
 A loss is a public function of a module of ``jax_bt.losses`` whose return annotation is a tuple or
 dataclass with ``loss`` as its first field. Its required arguments are arrays: embeddings (N, D)
 unless annotated otherwise, as in ``queue: Annotated[Array, "D K"]``. The axis N is the batch: it is
-sharded, all others are not. Each value of an option annotated as a ``Literal`` is a case of its
-own. So a new loss file needs no entry anywhere.
+sharded, all others are not. Each other value of an option annotated ``bool`` or ``Literal[...]`` is
+a case of its own. So a new loss file needs no entry anywhere.
 """
 
 import dataclasses
@@ -64,7 +64,7 @@ class Case:
 
 
 def cases(package: ModuleType = losses) -> list[Case]:
-    """Every loss of the package with its default options, then with each other Literal option."""
+    """Every loss of the package with its default options, then with each other choice."""
     found = []
     for info in pkgutil.iter_modules(package.__path__):
         # By its full name: the package's attribute of that name is the function.
@@ -108,14 +108,14 @@ def _variants(name: str, function: Callable[..., Any]) -> list[Case]:
     )
     variants = [Case(name, function, axes)]
     for p in parameters:
-        if typing.get_origin(hints[p.name]) is typing.Literal:
-            variants += [
-                Case(
-                    f"{name}-{p.name}={value}",
-                    functools.partial(function, **{p.name: value}),
-                    axes,
-                )
-                for value in typing.get_args(hints[p.name])
-                if value != p.default
-            ]
+        for value in _choices(hints[p.name]):
+            if value != p.default:
+                chosen = functools.partial(function, **{p.name: value})
+                variants.append(Case(f"{name}-{p.name}={value}", chosen, axes))
     return variants
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    if hint is bool:
+        return False, True
+    return typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
