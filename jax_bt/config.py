@@ -1,4 +1,4 @@
-"""Every field of a run's config with its meaning, and the bases the files in ``configs/`` start from."""
+"""Every field of a run's config with its meaning; the files in ``configs/`` start from here."""
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
@@ -21,6 +21,7 @@ def base() -> ConfigDict:
     c.data.test = "test"  # split to evaluate on
     c.data.image_size = 224  # side of the square views, pixels
     c.data.recipe = "barlow"  # a recipe of jax_bt/augment/recipes.py
+    c.data.views = placeholder(int)  # if set, so many views, of the recipe's in turn
 
     c.encoder = ConfigDict()
     c.encoder.name = "resnet50"  # resnet18, 34, 50, 101, 152, 200 or resnet_small
@@ -28,10 +29,16 @@ def base() -> ConfigDict:
     c.encoder.stem = "imagenet"  # "imagenet": 7x7 stride 2 and max-pool; "cifar": 3x3 stride 1
     c.encoder.dtype = "float32"  # of the computation; parameters, statistics, loss are float32
     c.encoder.remat = False  # recompute each stage in the backward pass: less memory, more time
+    c.encoder.zero_init_residual = True  # start each residual block as the identity
+
+    c.branches = "shared"  # "separate": the second view has an encoder and heads of its own
+    c.encoder_b = ConfigDict()  # what differs in the second branch's encoder; None: nothing
+    c.encoder_b.name = placeholder(str)
+    c.encoder_b.width = placeholder(int)
 
     c.heads = ConfigDict()  # keywords of the method's heads()
     c.loss = ConfigDict()  # keywords of the method's loss()
-    c.target = ConfigDict()  # keywords of the method's update_target()
+    c.target = ConfigDict()  # keywords of its init_target() and update_target()
 
     c.optimizer = ConfigDict()
     c.optimizer.name = "lars"  # lars, sgd or adamw

@@ -28,7 +28,7 @@ class Run(NamedTuple):
       total_steps: updates of the whole run.
       steps_per_epoch: updates of one pass; the incomplete last batch is dropped.
       loss_options: keywords of ``method.loss``.
-      target_options: keywords of ``method.update_target``.
+      target_options: keywords of ``method.init_target`` and ``method.update_target``.
     """
 
     method: ModuleType
@@ -70,8 +70,10 @@ def _build(config: ConfigDict, source: data.Source, mesh: Mesh) -> Run:
         )
     method = methods.load(config.method)
     options = {name: dict(config[name]) for name in ("encoder", "heads", "loss", "target")}
-    networks = methods.make_networks(method, options["encoder"], options["heads"])
-    methods.check_options(method.loss, options["loss"])
+    networks = methods.make_networks(
+        method, options["encoder"], options["heads"], encoder_b=_second_encoder(config)
+    )
+    methods.check(method, loss=options["loss"], target=options["target"])
     steps_per_epoch = train_size // config.batch_size
     total_steps = config.steps or round(config.epochs * steps_per_epoch)
     optimizer, rates = _optimizer(config, steps_per_epoch, total_steps)
@@ -81,7 +83,7 @@ def _build(config: ConfigDict, source: data.Source, mesh: Mesh) -> Run:
         optimizer=optimizer,
         rates=rates,
         mesh=mesh,
-        recipes=augment.recipes(config.data.recipe, size=config.data.image_size),
+        recipes=_recipes(config),
         total_steps=total_steps,
         steps_per_epoch=steps_per_epoch,
         loss_options=options["loss"],
@@ -112,8 +114,31 @@ def train_step(run: Run, config: ConfigDict) -> steps.Step:
         run.mesh,
         loss_options=run.loss_options,
         target_options=run.target_options,
+        total_steps=run.total_steps,
         gradient_scale=config.gradient_scale,
     )
+
+
+def _second_encoder(config: ConfigDict) -> dict | None:
+    """The second branch's encoder, or None where the branches share weights."""
+    own = {name: value for name, value in config.encoder_b.items() if value is not None}
+    if config.branches == "separate":
+        return {**config.encoder, **own}
+    if config.branches != "shared" or own:
+        raise ValueError(
+            f"branches={config.branches!r} with {len(own)} fields in encoder_b: it is 'shared', or "
+            "'separate' for weights (and an encoder) of the second branch's own"
+        )
+    return None
+
+
+def _recipes(config: ConfigDict) -> tuple[augment.Recipe, ...]:
+    """One recipe a view: those of the name, taken in turn if the config asks for more views."""
+    named = augment.recipes(config.data.recipe, size=config.data.image_size)
+    count = config.data.views or len(named)
+    if count < 2:
+        raise ValueError(f"data.views={count}: a method compares at least 2 views")
+    return tuple(named[i % len(named)] for i in range(count))
 
 
 def _optimizer(config: ConfigDict, steps_per_epoch: int, total_steps: int):

@@ -9,12 +9,13 @@ import jax.numpy as jnp
 from jax import Array
 from jax.sharding import Mesh
 
-from jax_bt import optim
+from jax_bt import methods, optim
 from jax_bt.mesh import AXIS, REPLICATED, SHARDED, replicated, sharded
 from jax_bt.methods.networks import Networks, Outputs
 from jax_bt.state import TrainState
 
 PyTree = Any
+NETWORKS, TARGET, STEPS = range(3)  # what the run's key is folded with, so that no stream repeats
 Step = Callable[[TrainState, PyTree], tuple[TrainState, dict[str, Array]]]
 
 
@@ -37,19 +38,26 @@ def init_state(
       mesh: the mesh of all devices.
       seed: everything random of the run derives from it.
       image_shape: (height, width, channels) of a view.
-      target_options: keywords of ``method.init_target``.
+      target_options: keywords of ``method.init_target``, which may want more: "key", a PRNG key,
+        and "draw", a function that initialises the networks once more, from another seed.
     """
 
     def init(seed: Array) -> TrainState:
         key = jax.random.key(seed)
-        variables = networks.init(jax.random.fold_in(key, 0), jnp.zeros((1, *image_shape)))
-        params, batch_stats = variables["params"], variables["batch_stats"]
+
+        def draw(stream: int = TARGET) -> PyTree:
+            return networks.init(jax.random.fold_in(key, stream), jnp.zeros((1, *image_shape)))
+
+        variables = draw(NETWORKS)
+        variables["params"] = params = _constrain(method, variables["params"])
+        given = {"draw": draw, "key": jax.random.fold_in(key, TARGET)}
+        options = methods.wanted(method.init_target, {**given, **(target_options or {})})
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=params,
-            batch_stats=batch_stats,
+            batch_stats=variables["batch_stats"],
             opt_state=optimizer.init(params),
-            target=method.init_target(params, batch_stats, **(target_options or {})),
+            target=method.init_target(networks, variables, **options),
             key=key,
         )
 
@@ -65,6 +73,7 @@ def make_train_step(
     loss_options: Mapping[str, Any] | None = None,
     target_options: Mapping[str, Any] | None = None,
     gradient_scale: float = 1.0,
+    total_steps: int | None = None,
 ) -> Step:
     """Compiles one step: (state, batch) -> (state, metrics).
 
@@ -79,6 +88,7 @@ def make_train_step(
       mesh: the mesh of all devices.
       loss_options: keywords of ``method.loss``.
       target_options: keywords of ``method.update_target``.
+      total_steps: of the run; methods with a schedule of their own need it.
       gradient_scale: factor on the gradient. The reference Barlow Twins code on W GPUs applies
         1/W of the true gradient, unseen by LARS except against weight decay, but not by the
         unadapted one-dimensional parameters: 1/W reproduces it (docs/scaling.md).
@@ -89,11 +99,12 @@ def make_train_step(
       replicated float32 scalars: the loss terms and the norms of gradient, update and parameters.
     """
 
-    def global_loss(params: PyTree, batch_stats: PyTree, target: PyTree, views: PyTree):
-        variables = {"params": params, "batch_stats": batch_stats}
-        return method.loss(
-            networks, variables, target, views, axis_name=AXIS, **(loss_options or {})
-        )
+    def global_loss(params: PyTree, state: TrainState, views: PyTree):
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        key = jax.random.fold_in(jax.random.fold_in(state.key, STEPS), state.step)
+        given = {"axis_name": AXIS, "step": state.step, "key": key}
+        options = methods.wanted(method.loss, given) | dict(loss_options or {})
+        return method.loss(networks, variables, state.target, views, **options)
 
     outputs_specs = Outputs(
         terms=REPLICATED,
@@ -105,20 +116,20 @@ def make_train_step(
     mapped_loss = jax.shard_map(
         global_loss,
         mesh=mesh,
-        in_specs=(REPLICATED, REPLICATED, REPLICATED, SHARDED),
+        in_specs=(REPLICATED, REPLICATED, SHARDED),
         out_specs=(REPLICATED, outputs_specs),
     )
 
     def step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
         gradient = jax.value_and_grad(mapped_loss, has_aux=True)
-        (_, outputs), grads = gradient(
-            state.params, state.batch_stats, state.target, batch["views"]
-        )
+        rest = state.replace(params=(), opt_state=())
+        (_, outputs), grads = gradient(state.params, rest, batch["views"])
         grads = jax.tree.map(lambda g: g * gradient_scale, grads)
         params, opt_state, norms = optim.update(optimizer, grads, state.opt_state, state.params)
-        target = method.update_target(
-            state.target, params, outputs, state.step, **(target_options or {})
-        )
+        params = _constrain(method, params)
+        given = {"step": state.step, "total_steps": total_steps}
+        options = methods.wanted(method.update_target, {**given, **(target_options or {})})
+        target = method.update_target(state.target, params, outputs, **options)
         new_state = state.replace(
             step=state.step + 1,
             params=params,
@@ -134,3 +145,8 @@ def make_train_step(
         in_shardings=(replicated(mesh), sharded(mesh)),
         out_shardings=replicated(mesh),
     )
+
+
+def _constrain(method: ModuleType, params: PyTree) -> PyTree:
+    """Puts parameters back where the method wants them (SwAV's prototypes on the sphere)."""
+    return method.constrain(params) if hasattr(method, "constrain") else params

@@ -133,7 +133,8 @@ def test_gradient_scale_is_the_references_factor():
     """1/W scales what plain parameters feel and leaves adapted weights (no decay) alone."""
     rng = np.random.default_rng(0)
     views = tuple(rng.normal(size=(16, 20)).astype(np.float32) for _ in range(2))
-    networks = Networks({"encoder": MLP((8,), output_bias=True), "projector": MLP((16, 8))})
+    projector = MLP((16, 8), axis_name=meshes.AXIS)
+    networks = Networks({"encoder": MLP((8,), output_bias=True), "projector": projector})
     method, mesh = methods.load("barlow_twins"), meshes.make_mesh(jax.devices()[:1])
     optimizer = optim.lars(0.1, 0.0, bias_learning_rate=0.1)
     moves = {}

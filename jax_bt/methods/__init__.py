@@ -10,7 +10,10 @@ from typing import Any
 from jax_bt import mesh, models
 from jax_bt.methods.networks import Networks
 
-NOT_METHODS = {"networks"}
+NOT_METHODS = {"branches", "momentum", "networks", "nothing"}
+
+# What a run gives to those functions of a method that name it among their keywords.
+GIVEN = ("axis_name", "step", "total_steps", "key", "draw")
 
 
 def names() -> list[str]:
@@ -30,7 +33,11 @@ def load(name: str) -> ModuleType:
 
 
 def make_networks(
-    method: ModuleType, encoder: Mapping[str, Any], heads: Mapping[str, Any]
+    method: ModuleType,
+    encoder: Mapping[str, Any],
+    heads: Mapping[str, Any],
+    *,
+    encoder_b: Mapping[str, Any] | None = None,
 ) -> Networks:
     """Builds encoder and heads for the training mesh.
 
@@ -38,32 +45,72 @@ def make_networks(
       method: a module of this folder.
       encoder: "name" and the other keywords of ``models.make``.
       heads: keywords of ``method.heads``.
+      encoder_b: the same of the second branch's own encoder, which then has its own heads; None
+        for branches that share weights.
 
     Raises:
-      ValueError: an unknown encoder or option; the message lists the valid ones.
+      ValueError: an unknown encoder or option (the message lists the valid ones), or separate
+        branches for a method that has none.
     """
-    encoder_module = models.make(**encoder, axis_name=mesh.AXIS)
-    check_options(method.heads, heads, skip=1)
-    made = method.heads(encoder_module.width_out, **heads)
-    made = {name: _placed(head, encoder_module.dtype) for name, head in made.items()}
-    return Networks({"encoder": encoder_module, **made})
+    check_options("heads", heads, method.heads)
+    made = _branch(method, encoder, heads)
+    if encoder_b is not None:
+        if getattr(method, "SHARED_ONLY", False):
+            raise ValueError(f'{_name(method)} has no separate branches: use branches="shared"')
+        made |= {f"{n}_b": module for n, module in _branch(method, encoder_b, heads).items()}
+    return Networks(made)
 
 
-def _placed(head: Any, dtype: Any) -> Any:
-    """The head in the encoder's compute dtype, its statistics over the training mesh."""
-    fields = {"dtype": dtype, "axis_name": mesh.AXIS}
-    return head.clone(**{k: v for k, v in fields.items() if hasattr(head, k)})
+def _branch(method: ModuleType, encoder: Mapping[str, Any], heads: Mapping[str, Any]) -> dict:
+    module = models.make(**encoder, axis_name=mesh.AXIS)
+    made = method.heads(module.width_out, **heads)
+    fields = {"dtype": module.dtype, "axis_name": mesh.AXIS, "norm_group": module.norm_group}
+    return {"encoder": module, **{name: _placed(head, fields) for name, head in made.items()}}
 
 
-def check_options(function: Callable[..., Any], options: Mapping[str, Any], skip: int = 0) -> None:
-    """Raises ValueError, listing the valid names, for an option that ``function`` does not take."""
-    parameters = list(inspect.signature(function).parameters.values())[skip:]
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return
-    valid = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+def _placed(head: Any, fields: Mapping[str, Any]) -> Any:
+    """The head with the encoder's dtype, mesh axis and groups where it states none itself."""
+    return head.clone(**{k: v for k, v in fields.items() if getattr(head, k, "absent") is None})
+
+
+def options_of(*functions: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The options a config may set: the keyword-only parameters, less what a run gives."""
+    return {
+        p.name: p
+        for function in functions
+        for p in inspect.signature(function).parameters.values()
+        if p.kind is p.KEYWORD_ONLY and p.name not in GIVEN
+    }
+
+
+def loss_functions(method: ModuleType) -> tuple[Callable[..., Any], ...]:
+    """``loss`` and, where it passes further options on, the ``FORMULA`` that takes them."""
+    formula = getattr(method, "FORMULA", None)
+    return (method.loss,) if formula is None else (method.loss, formula)
+
+
+def check(method: ModuleType, *, loss: Mapping[str, Any], target: Mapping[str, Any]) -> None:
+    """Raises ValueError, listing the valid names, for an option that the method does not have."""
+    check_options("loss", loss, *loss_functions(method))
+    check_options("target", target, method.init_target, method.update_target)
+
+
+def check_options(kind: str, options: Mapping[str, Any], *functions: Callable[..., Any]) -> None:
+    """Raises ValueError, listing the valid names, for an option that no function takes."""
+    valid = options_of(*functions)
     for name in options:
         if name not in valid:
+            method = functions[0].__module__.rpartition(".")[2]
             raise ValueError(
-                f"{function.__module__}.{function.__name__} has no option {name!r}: "
-                f"choose among {', '.join(valid) or 'none'}"
+                f"{method} has no {kind} option {name!r}: it has {', '.join(valid) or 'none'}"
             )
+
+
+def wanted(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those values that the function names among its parameters."""
+    parameters = inspect.signature(function).parameters
+    return {name: value for name, value in values.items() if name in parameters}
+
+
+def _name(method: ModuleType) -> str:
+    return method.__name__.rpartition(".")[2]

@@ -1,4 +1,4 @@
-"""The networks of a run as one bundle of pure apply functions, and the record of what a step yields."""
+"""The networks of a run as pure apply functions, and the record of what a step yields."""
 
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ class Outputs(NamedTuple):
       terms: scalars to log, global values.
       batch_stats: running statistics after the step, the same on every device.
       representations: encoder outputs of the views, (local batch, features) each.
-      embeddings: what the loss saw of the views, (local batch, D) each.
+      embeddings: projector outputs of the views, (local batch, D) each.
       kept: what ``update_target`` needs and every device holds alike, such as the target
         network's statistics.
     """
@@ -38,11 +38,21 @@ class Networks(NamedTuple):
 
     modules: dict[str, Any]
 
-    def chain(self, branch: int = 0) -> list[tuple[str, Any]]:
-        """Names and modules that a view of this branch goes through, in order."""
-        names = [name for name in self.modules if not name.endswith("_b")]
-        if branch:
-            names = [f"{name}_b" if f"{name}_b" in self.modules else name for name in names]
+    def chain(
+        self, branch: int = 0, after: str | None = None, until: str | None = None
+    ) -> list[tuple[str, Any]]:
+        """Names and modules that a view of this branch goes through, in order.
+
+        Args:
+          branch: 0 or 1.
+          after: start behind this network (named without ``_b``); None for the encoder.
+          until: end with this network; None for the last.
+        """
+        roles = [name for name in self.modules if not name.endswith("_b")]
+        first = roles.index(after) + 1 if after else 0
+        last = roles.index(until) + 1 if until else len(roles)
+        own = (f"{role}_b" if branch else role for role in roles[first:last])
+        names = (name if name in self.modules else name.removesuffix("_b") for name in own)
         return [(name, self.modules[name]) for name in names]
 
     def init(self, key: Array, images: Array) -> Variables:
@@ -61,27 +71,31 @@ class Networks(NamedTuple):
         return variables
 
     def __call__(
-        self, variables: Variables, images: Array, *, branch: int = 0, until: str | None = None
+        self,
+        variables: Variables,
+        x: Array,
+        *,
+        branch: int = 0,
+        after: str | None = None,
+        until: str | None = None,
     ) -> tuple[dict[str, Array], Variables]:
         """Runs one view through the branch's networks in training mode.
 
         Args:
-          variables: parameters and running statistics of all networks.
-          images: (local batch, H, W, 3).
-          branch: 0 or 1; they differ only where the method has separate weights.
-          until: the last network to run (without ``_b``); all by default.
+          variables: parameters and running statistics of these networks.
+          x: images (local batch, H, W, 3), or what the network ``after`` made of them.
+          branch: 0 or 1; they differ only where the run has separate weights.
+          after: see ``chain``.
+          until: see ``chain``.
 
         Returns:
           Outputs by network name without ``_b``, and the variables with new running statistics.
         """
-        outputs, stats, x = {}, dict(variables["batch_stats"]), images
-        for name, module in self.chain(branch):
+        outputs, stats = {}, dict(variables["batch_stats"])
+        for name, module in self.chain(branch, after, until):
             x, new = module.apply(_of(variables, name), x, train=True, mutable=["batch_stats"])
             stats[name] = new.get("batch_stats", {})
-            role = name.removesuffix("_b")
-            outputs[role] = x
-            if role == until:
-                break
+            outputs[name.removesuffix("_b")] = x
         return outputs, {"params": variables["params"], "batch_stats": stats}
 
     def represent(self, variables: Variables, images: Array) -> Array:

@@ -1,0 +1,90 @@
+"""MoCo v2: a query finds its key, of a momentum encoder, among a queue of past keys.
+
+The reference shuffles examples between GPUs before the key encoder, so that statistics of one GPU's
+few examples do not tell which key belongs to which query. Here batch norm is over the global batch:
+queries and keys of a step share it with all others of that step, and nothing tells them apart.
+
+Reference: He et al. 2020, https://arxiv.org/abs/1911.05722; Chen et al. 2020,
+https://arxiv.org/abs/2003.04297
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jax_bt import losses, stats
+from jax_bt.methods import momentum as momentum_encoder
+from jax_bt.methods.networks import Networks, Outputs, Variables
+from jax_bt.models.heads import MLP
+
+SHARED_ONLY = True  # the key encoder is an average of the one query encoder
+
+
+def heads(encoder_width: int, *, projector: tuple[int, ...] = (2048, 128)) -> dict[str, Any]:
+    """Linear-ReLU-Linear with biases and without norm."""
+    return {"projector": MLP(projector, hidden_bias=True, output_bias=True, norm=False)}
+
+
+def init_target(
+    networks: Networks, variables: Variables, *, key: Array, queue_size: int = 65536
+) -> dict[str, Any]:
+    """The key encoder, a copy; and a queue (D, K) of random unit columns, filled from column 0."""
+    width = networks.modules["projector"].widths[-1]
+    queue = stats.l2_normalize(jax.random.normal(key, (width, queue_size)), axis=0)
+    pointer = jnp.zeros((), jnp.int32)
+    copied = momentum_encoder.copy(networks, variables)
+    return {**copied, "queue": queue, "pointer": pointer}
+
+
+def loss(
+    networks: Networks,
+    variables: Variables,
+    target: dict[str, Any],
+    views: tuple[Array, Array],
+    *,
+    axis_name: str | None,
+    temperature: float = 0.2,
+) -> tuple[Array, Outputs]:
+    """``losses.info_nce``: the first view asks, the second view's key answers; one direction."""
+    q, variables = networks(variables, views[0])
+    k, moved = networks(target, views[1], until="projector")
+    k = lax.stop_gradient(k)
+    value = losses.info_nce(
+        q["projector"],
+        k["projector"],
+        target["queue"],
+        temperature=temperature,
+        axis_name=axis_name,
+    ).loss
+    return value, Outputs(
+        terms={"loss": value},
+        batch_stats=variables["batch_stats"],
+        representations=(q["encoder"], k["encoder"]),
+        embeddings=(q["projector"], k["projector"]),
+        kept=moved["batch_stats"],
+    )
+
+
+def update_target(
+    target: dict[str, Any], params: Any, outputs: Outputs, *, momentum: float = 0.999
+) -> dict[str, Any]:
+    """Replaces the oldest keys by the step's, in the batch's order; then moves the key encoder.
+
+    The reference moves it at the start of the next step, which is the same: the parameters are.
+    """
+    keys = stats.l2_normalize(outputs.embeddings[1]).T
+    queue, pointer = target["queue"], target["pointer"]
+    size, batch = queue.shape[1], keys.shape[1]
+    if size % batch:
+        raise ValueError(
+            f"moco_v2: queue_size {size} is not a multiple of batch_size {batch}: "
+            f"use --config.target.queue_size={max(size // batch, 1) * batch}"
+        )
+    return {
+        "params": momentum_encoder.move(target["params"], params, momentum),
+        "batch_stats": outputs.kept,
+        "queue": lax.dynamic_update_slice(queue, keys.astype(queue.dtype), (0, pointer)),
+        "pointer": (pointer + batch) % size,
+    }

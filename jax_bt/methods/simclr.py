@@ -1,0 +1,39 @@
+"""SimCLR: among all other examples of both views, find the other view of yourself.
+
+Reference: Chen et al. 2020, https://arxiv.org/abs/2002.05709; heads as of SimCLR v2's code
+"""
+
+from typing import Any
+
+from jax import Array
+
+from jax_bt import losses
+from jax_bt.methods import branches
+from jax_bt.methods.networks import Networks, Outputs, Variables
+from jax_bt.methods.nothing import init_target as init_target
+from jax_bt.methods.nothing import update_target as update_target
+from jax_bt.models.heads import MLP
+
+
+def heads(encoder_width: int, *, projector: tuple[int, ...] = (2048, 2048, 128)) -> dict[str, Any]:
+    """Linear-BN-ReLU, then Linear-BN without shift; no biases. Hidden layers as wide as the input.
+
+    The last width is the embedding's. The reference's hidden width is the encoder's: 2048 fits
+    ResNet-50.
+    """
+    return {"projector": MLP(projector, output_norm="scale")}
+
+
+def loss(
+    networks: Networks,
+    variables: Variables,
+    target: tuple[()],
+    views: tuple[Array, Array],
+    *,
+    axis_name: str | None,
+    temperature: float = 0.1,
+) -> tuple[Array, Outputs]:
+    """``losses.nt_xent``: negatives are the other examples of the global batch, in both views."""
+    out = branches.run(networks, variables, target, views)
+    value = losses.nt_xent(*out.embeddings, temperature=temperature, axis_name=axis_name).loss
+    return value, out.outputs(loss=value)

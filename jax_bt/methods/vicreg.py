@@ -1,0 +1,79 @@
+"""VICReg: views agree, every dimension keeps its variance, no two dimensions covary.
+
+Reference: Bardes et al. 2022, https://arxiv.org/abs/2105.04906
+"""
+
+import warnings
+from typing import Any
+
+from jax import Array
+
+from jax_bt import losses
+from jax_bt.methods import branches
+from jax_bt.methods.momentum import init_target as init_target
+from jax_bt.methods.momentum import update_target as update_target
+from jax_bt.methods.networks import Networks, Outputs, Variables
+from jax_bt.models.heads import MLP
+
+FORMULA = losses.vicreg
+
+
+def heads(
+    encoder_width: int,
+    *,
+    projector: tuple[int, ...] = (8192, 8192, 8192),
+    predictor: tuple[int, ...] = (),
+    bias: bool = True,
+    norm: bool = True,
+) -> dict[str, Any]:
+    """The expander: as Barlow Twins', but its hidden layers have biases (reference code).
+
+    ``predictor`` widths add a second such net behind it, and ``norm=False`` leaves batch norm out
+    of both (Table 4).
+    """
+    made = {"projector": MLP(projector, hidden_bias=bias, norm=norm)}
+    if predictor:
+        made["predictor"] = MLP(predictor, hidden_bias=bias, norm=norm)
+    return made
+
+
+def loss(
+    networks: Networks,
+    variables: Variables,
+    target: Any,
+    views: tuple[Array, ...],
+    *,
+    axis_name: str | None,
+    stop_gradient: bool = False,
+    invariance_weight: float = 25.0,
+    variance_weight: float = 25.0,
+    covariance_weight: float = 1.0,
+    **options: Any,
+) -> tuple[Array, Outputs]:
+    """``losses.vicreg`` of the views; ``options`` are its keywords.
+
+    With a predictor, ``stop_gradient`` or a momentum encoder the invariance is the mean over the
+    ordered pairs of one view's prediction and another view's target; variance and covariance stay
+    those of the trained networks' embeddings.
+    """
+    if invariance_weight != variance_weight or variance_weight <= covariance_weight:
+        warnings.warn(
+            f"vicreg with weights ({invariance_weight:g}, {variance_weight:g}, "
+            f"{covariance_weight:g}): the first two should be equal and above the third, or "
+            "training collapses or is unstable (Table 7 of the paper)",
+            stacklevel=2,
+        )
+    options |= {"axis_name": axis_name}
+    weights = {"variance_weight": variance_weight, "covariance_weight": covariance_weight}
+    out = branches.run(networks, variables, target, views, stop_gradient=stop_gradient)
+    if out.symmetric:
+        value = losses.vicreg(
+            *out.embeddings, invariance_weight=invariance_weight, **weights, **options
+        )
+    else:
+        value = losses.vicreg(*out.embeddings, invariance_weight=0.0, **weights, **options)
+        invariance = out.both_directions(lambda p, t: losses.vicreg(p, t, **options).invariance)
+        value = value._replace(
+            loss=value.loss + invariance_weight * invariance, invariance=invariance
+        )
+    return value.loss, out.outputs(**value._asdict())

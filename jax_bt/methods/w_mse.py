@@ -1,0 +1,60 @@
+"""W-MSE: whitened views meet; whitening by itself keeps the embeddings from collapsing.
+
+Reference: Ermolov et al. 2021, https://arxiv.org/abs/2007.06346
+"""
+
+from typing import Any
+
+import jax
+from jax import Array
+
+from jax_bt import losses, stats
+from jax_bt.methods import branches
+from jax_bt.methods.networks import Networks, Outputs, Variables
+from jax_bt.methods.nothing import init_target as init_target
+from jax_bt.methods.nothing import update_target as update_target
+from jax_bt.models.heads import MLP
+
+
+def heads(encoder_width: int, *, projector: tuple[int, ...] = (1024, 64)) -> dict[str, Any]:
+    """Linear-BN-ReLU-Linear with biases, to 64 dimensions on CIFAR and 128 on larger images."""
+    return {"projector": MLP(projector, hidden_bias=True, output_bias=True)}
+
+
+def loss(
+    networks: Networks,
+    variables: Variables,
+    target: tuple[()],
+    views: tuple[Array, ...],
+    *,
+    axis_name: str | None,
+    key: Array,
+    iterations: int = 1,
+    whitening_size: int | None = None,
+    eps: float = 0.0,
+    normalize: bool = True,
+) -> tuple[Array, Outputs]:
+    """``losses.w_mse`` of two, four or any number of views.
+
+    Examples are whitened together in random sub-batches of ``whitening_size``, by default twice
+    the embedding's width. The batch itself is in random order, so that one iteration takes it as it
+    is; more take the mean over as many draws, the same on every device.
+    """
+    out = branches.run(networks, variables, target, views)
+    permutation = None
+    if iterations > 1:
+        count, width = out.embeddings[0].shape
+        count *= stats.axis_size(axis_name)
+        whitening_size = min(whitening_size or 2 * width, count)
+        draws = jax.vmap(lambda k: jax.random.permutation(k, count))
+        permutation = draws(jax.random.split(key, iterations))
+        permutation = permutation.reshape(iterations, -1, whitening_size)
+    value = losses.w_mse(
+        *out.embeddings,
+        permutation=permutation,
+        whitening_size=whitening_size,
+        eps=eps,
+        normalize=normalize,
+        axis_name=axis_name,
+    ).loss
+    return value, out.outputs(loss=value)
