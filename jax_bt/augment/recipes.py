@@ -2,7 +2,8 @@
 
 Sources, read in the reference code: facebookresearch barlowtwins 8e8d284, vicreg 4e12602 (paper
 C.1 for `vicreg_paper`), swav 06b1b7c, simsiam a7bc177, moco and moco-v3; google-research simclr;
-htdt/self-supervised d9662c8 for W-MSE; vturrisi/solo-learn 9187ea3 for the CIFAR variants.
+htdt/self-supervised d9662c8 for W-MSE; vturrisi/solo-learn 9187ea3 for the CIFAR variants,
+lightly for `cifar_lightly`. SwAV's std 0.228 is a typo for 0.229 and not kept.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ from jax_bt.augment.parts import (
     Solarize,
 )
 
-# Barlow Twins and BYOL; saturation and hue are half of SimCLR's proportions.
+# Barlow Twins and BYOL: half of SimCLR, and half of that again for saturation.
 _JITTER = Jitter(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1, p=0.8)
 _JITTER_MOCO = Jitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, p=0.8)
 _JITTER_SIMCLR = Jitter(brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, p=0.8)
@@ -49,6 +50,8 @@ _SWAV = (_JITTER_SIMCLR, _GRAY, Blur(0.5))
 _SWAV_LARGE = (Crop(scale=(0.14, 1.0), method="bilinear"), _FLIP, *_SWAV)
 _SWAV_SMALL = (Crop(scale=(0.05, 0.14), method="bilinear"), _FLIP, *_SWAV)
 _SWAV_SMALL_SIDE = 96 / 224
+# lightly's CIFAR benchmark, which keeps ImageNet's mean and std.
+_LIGHTLY = (Crop(method="bilinear"), _FLIP, _JITTER_MOCO, _GRAY)
 _W_MSE = (_JITTER_MOCO, Grayscale(0.1), Crop(scale=(0.2, 1.0)), _FLIP)
 _DIGITS = (
     CenterCrop(),
@@ -125,10 +128,11 @@ _TABLE: dict[str, Callable[[int], tuple[Recipe, ...]]] = {
     "barlow_crop": _barlow(lambda parts: _only(parts, Crop)),
     "cifar_barlow": _cifar(_BARLOW_A, _BARLOW_B),
     "cifar_byol": _cifar(_BARLOW_A, _BARLOW_B),
+    "cifar_moco_v3": _cifar(_BARLOW_A, _BARLOW_B),
     "cifar_vicreg": _cifar(_VICREG, scale=(0.2, 1.0)),
     "cifar_simclr": _cifar(_SIMCLR),
-    "cifar_simsiam": _cifar(_MOCO_V2, method="bicubic"),
-    "cifar_moco_v3": _cifar(_MOCO_V3_A, _MOCO_V3_B, method="bicubic"),
+    "cifar_simsiam": _cifar(_MOCO_V2, scale=(0.08, 1.0), method="bicubic"),
+    "cifar_lightly": _pair(_LIGHTLY, **_WHOLE),
     "cifar_w_mse": _cifar(_W_MSE),
     "digits": _pair(_DIGITS, **_GREY),
     "eval": _one((CenterCrop(0.875),)),

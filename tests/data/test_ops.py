@@ -1,0 +1,68 @@
+"""The operations only TensorFlow has: crops and resizing. The others: tests/augment/test_ops.py."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from jax_bt.data import ops
+
+
+def levels(actual, expected):
+    expected = np.asarray(expected, np.float64) / (255 if expected.dtype == np.uint8 else 1)
+    return np.abs(np.asarray(actual, np.float64) - np.clip(expected, 0, 1)) * 255
+
+
+@pytest.mark.parametrize("number", range(7))
+def test_resized_crop_against_pillow_and_torchvision(golden, number):
+    """torchvision's float tensors to float32 rounding; Pillow rounds twice, and clips between."""
+    data = golden("augment_resized_crop")
+    *box, size = (int(side) for side in data["boxes"][number])
+    pillow = np.stack([ops.resized_crop(image, box, size) for image in data["images"]])
+    assert pillow.shape == (2, size, size, 3)
+    assert pillow.dtype == np.float32
+    distance = levels(pillow, data[f"crop{number}_pil"])
+    assert distance.max() < 4
+    assert distance.mean() < 0.35
+    image = (data["images"][0] / 255).astype(np.float32)
+    for method, name in (("bicubic", "float"), ("bilinear", "float_bilinear")):
+        if f"crop{number}_{name}" in data:
+            ours = ops.resized_crop(image, tf.constant(box), size, method=method)
+            assert levels(ours, data[f"crop{number}_{name}"][0]).max() < 1e-3
+
+
+def test_resized_crop_of_everything_is_the_image():
+    image = np.random.default_rng(0).integers(0, 256, (13, 13, 3), np.uint8)
+    np.testing.assert_allclose(ops.resized_crop(image, (0, 0, 13, 13), 13), image / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (701, 503), (5, 900)])
+@pytest.mark.parametrize("method", ["bicubic", "bilinear"])
+def test_resize_equals_tensorflows_own(shape, method):
+    """For small and large images, shrunk and enlarged."""
+    image = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+    ours = ops.resized_crop(image, (0, 0, *shape), 48, method)
+    theirs = tf.image.resize(image, (48, 48), method, antialias=True) / 255
+    np.testing.assert_allclose(ours, np.clip(theirs, 0, 1), atol=1e-5)
+
+
+def test_center_crop_is_resize_and_crop():
+    image = np.random.default_rng(2).integers(0, 256, (75, 100, 3), np.uint8)
+    whole = tf.image.resize(image, (64, 85), "bicubic", antialias=True) / 255
+    ours = ops.center_crop(image, 56, 0.875)  # 56 / 0.875 = 64; 64 * 100 // 75 = 85
+    np.testing.assert_allclose(ours, np.clip(whole[4:60, 14:70], 0, 1), atol=1e-5)
+    upright = ops.center_crop(image.transpose(1, 0, 2), 56, 0.875)
+    np.testing.assert_allclose(upright, np.asarray(ours).transpose(1, 0, 2), atol=1e-5)
+    square = image[:32, :32]
+    np.testing.assert_allclose(ops.center_crop(square, 32, 1.0), square / 255, atol=1e-6)
+
+
+def test_unknown_method_is_named():
+    with pytest.raises(ValueError, match="'bicubic' or 'bilinear', got 'nearest'"):
+        ops.resized_crop(np.zeros((8, 8, 3), np.uint8), (0, 0, 8, 8), 4, method="nearest")
+
+
+def test_hue_equals_tensorflows_own():
+    image = np.random.default_rng(3).uniform(size=(21, 20, 3)).astype(np.float32)
+    for delta in (-0.5, -0.07, 0.2, 0.5):
+        np.testing.assert_allclose(
+            ops.hue(image, delta), tf.image.adjust_hue(image, delta), atol=2e-6
+        )
