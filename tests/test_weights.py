@@ -56,8 +56,8 @@ def test_round_trip_has_torchvisions_names_shapes_and_order(golden, name, option
     ("name", "options"),
     [
         ("resnet34", {}),
-        ("resnet200", {}),
-        ("resnet50", {"width": 2}),
+        ("resnet200", {"features": 4}),
+        ("resnet50", {"features": 8, "width": 2}),
         ("resnet18", {"stem": "cifar_pad2", "features": 16}),
         ("resnet_small", {}),
     ],

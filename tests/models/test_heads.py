@@ -38,6 +38,8 @@ def test_options_add_and_remove_layers():
     assert plain["batch_stats/bn_1/mean"] == (3,) and "params/bn_1/scale" not in plain
     affine = paths(MLP((4, 3), output_norm="affine"))
     assert affine["params/bn_1/scale"] == affine["params/bn_1/bias"] == (3,)
+    scaled = paths(MLP((4, 3), output_norm="scale"))
+    assert scaled["params/bn_1/scale"] == (3,) and "params/bn_1/bias" not in scaled
     biased = paths(MLP((4, 3), hidden_bias=True, output_bias=True, norm=False))
     assert biased == {
         "params/linear_0/kernel": (6, 4),
@@ -129,7 +131,9 @@ def test_bfloat16_computes_narrow_and_keeps_float32_parameters():
 
 
 def test_choices_are_named():
-    with pytest.raises(ValueError, match="output_norm='batch' is not one of none, affine, plain"):
+    with pytest.raises(
+        ValueError, match="output_norm='batch' is not one of none, affine, scale, plain"
+    ):
         paths(MLP((3,), output_norm="batch"))
     with pytest.raises(ValueError, match="widths is empty"):
         paths(MLP(()))
