@@ -42,7 +42,10 @@ def _scale_by_rates(
         return "" if jnp.ndim(p) > 1 else "ndim <= 1"
 
     def labels(params: PyTree) -> PyTree:
-        return jax.tree_util.tree_map_with_path(label, params)
+        named = jax.tree_util.tree_map_with_path(label, params)
+        for prefix in groups.keys() - set(jax.tree.leaves(named)):
+            raise ValueError(f"rate_groups: no parameter's path starts with {prefix!r}")
+        return named
 
     return optax.partition(
         {name: optax.scale_by_learning_rate(r) for name, r in rates.items()}, labels

@@ -159,6 +159,11 @@ def test_rate_groups_follow_the_path():
             equal(bias, params["encoder"]["bias"])
 
 
+def test_a_rate_group_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="no parameter's path starts with 'predicter'"):
+        optim.sgd(0.1, rate_groups={"predicter": 0.5}).init(problem()[0])
+
+
 def test_update_reports_norms():
     params = {"w": jnp.array([[3.0, 4.0]])}
     optimizer = optim.sgd(0.5)
