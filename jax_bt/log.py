@@ -70,8 +70,10 @@ class Log:
         last = step + 1 == self._total
         bad = [n for n in ("loss", "gradient_norm") if not math.isfinite(float(terms[n]))]
         if bad or last or step % self._every == 0:
-            values: dict[str, Any] = {name: float(value) for name, value in terms.items()}
-            values |= {name: float(rate(step)) for name, rate in self._rates.items()}
+            # jit sorts the names; people look for the loss first.
+            names = sorted(terms, key=lambda n: (n != "loss", n.endswith(NOT_TERMS), n))
+            values: dict[str, Any] = {name: terms[name] for name in names}
+            values |= {name: rate(step) for name, rate in self._rates.items()}
             self._writer.write(step, values)
         else:
             self._writer.tick(step)

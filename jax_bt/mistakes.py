@@ -34,10 +34,21 @@ def explain(argv: list[str], error: Exception) -> str:
             config = runpy.run_path(path)["get_config"](arg)
         except Exception as broken:
             return f"config file {path} fails with {type(broken).__name__}: {_first_line(broken)}"
-        for name, _ in overrides:
+        for name, value in overrides:
             if unknown := unknown_field(config, name):
                 return unknown
+            if f"--config.{name}" in str(error):
+                return f"--config.{name}={value}: {_expected(config, name)}"
     return _first_line(error)
+
+
+def _expected(config: ConfigDict, name: str) -> str:
+    """The type a field has, with its value as the example."""
+    for part in name.split("."):
+        value = config = config[part]
+    if isinstance(value, ConfigDict):
+        return f"this is a group; set one of its fields: {', '.join(value.keys())}"
+    return f"expected {type(value).__name__}, such as {value!r}"
 
 
 def unknown_field(config: ConfigDict, name: str) -> str | None:

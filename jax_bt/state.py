@@ -27,3 +27,8 @@ class TrainState:
     opt_state: PyTree
     target: PyTree
     key: Array
+
+    @property
+    def variables(self) -> dict[str, PyTree]:
+        """Parameters and running statistics, as networks take them."""
+        return {"params": self.params, "batch_stats": self.batch_stats}

@@ -45,6 +45,7 @@ def train(
 
     manager = checkpoint.open(folder / "checkpoints", keep=config.checkpoint.keep)
     state = runs.init_state(run, config)
+    untrained = jax.device_get(state.variables)  # for the report; the state itself is consumed
     state = checkpoint.restore(manager, state) or state
     start = int(state.step)
     if start:
@@ -79,7 +80,14 @@ def train(
         checkpoint.wait(manager)
     if stop and not last:
         raise Stopped(f"saved step {step + 1} of {run.total_steps} in {folder}")
-    return finish.finish(run, config, source, state, folder)
+    return finish.finish(
+        run,
+        config,
+        source,
+        folder,
+        untrained=untrained,
+        trained=jax.device_get(state.variables),
+    )
 
 
 @contextmanager

@@ -16,7 +16,18 @@ LEVELS = {
     0: {"stats", "schedules", "errors"},
     1: {"losses", "models", "optim", "augment", "data", "mesh"},
     2: {"state", "methods", "step", "diagnostics", "evaluate", "checkpoint", "metrics", "log"},
-    3: {"weights", "plan", "report", "run", "finish", "workdir", "train", "config", "mistakes"},
+    3: {
+        "weights",
+        "plan",
+        "report",
+        "run",
+        "finish",
+        "workdir",
+        "train",
+        "config",
+        "mistakes",
+        "views",
+    },
     4: {"main"},
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
@@ -29,7 +40,7 @@ DOORS = {
     "optax": {"optim"},
     "absl": {"main"},
     "torch": set(),
-    "ml_collections": {"config", "run", "train", "finish", "main", "mistakes", "plan", "report"},
+    "ml_collections": {"config", "run", "train", "finish", "main", "mistakes", "plan", "views"},
     "matplotlib": {"report"},
     "tensorboardX": {"metrics"},
 }

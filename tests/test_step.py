@@ -110,9 +110,7 @@ def test_small_resnet_is_the_same_on_any_number_of_devices():
     runs = {}
     for devices in (1, 2, 8):
         mesh = meshes.make_mesh(jax.devices()[:devices])
-        current = step.init_state(
-            method, networks, optimizer, mesh, seed=0, image_shape=(8, 8, 3)
-        )
+        current = step.init_state(method, networks, optimizer, mesh, seed=0, image_shape=(8, 8, 3))
         train_step = step.make_train_step(method, networks, optimizer, mesh)
         losses = []
         for pair in images:
@@ -150,9 +148,7 @@ def test_gradient_scale_is_the_references_factor():
             key=jax.random.key(0),
         )
         current = jax.device_put(current, meshes.replicated(mesh))
-        train_step = step.make_train_step(
-            method, networks, optimizer, mesh, gradient_scale=scale
-        )
+        train_step = step.make_train_step(method, networks, optimizer, mesh, gradient_scale=scale)
         current, _ = train_step(current, meshes.to_global(mesh, {"views": views}))
         moves[scale] = jax.tree.map(lambda a, b: np.asarray(a) - b, current.params, start)
     kernel = ("encoder", "linear_0", "kernel")
