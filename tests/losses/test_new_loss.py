@@ -9,7 +9,7 @@ import pytest
 
 from jax_bt import losses
 
-from . import discovery, test_conformance
+from . import discovery, test_conformance, test_robustness
 
 SOURCE = """
 from typing import Annotated, Literal, NamedTuple
@@ -83,7 +83,7 @@ def test_a_dependence_on_order_is_caught(add_loss):
 def test_a_nan_gradient_is_caught(add_loss):
     (_, root) = add_loss(SOURCE.format(center="0", mean=GLOBAL_MEAN).replace("- bank.mean(0)", ""))
     with pytest.raises(AssertionError):
-        test_conformance.test_degenerate_batches_have_finite_gradients(root, np.zeros_like)
+        test_robustness.test_degenerate_batches_have_finite_gradients(root, np.zeros_like)
 
 
 def test_a_loss_without_return_annotation_is_refused(add_loss):
