@@ -9,14 +9,14 @@ hue 0.93 and 0.34 ms, saturation 0.24 and 0.05, blur 0.82 and 0.70, solarize 0.6
 import numpy as np
 import tensorflow as tf
 
+from jax_bt.data import resample
+
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601
 _GRAY = np.tile(LUMA, (3, 1))
 _EYE = np.eye(3, dtype=np.float32)
 # Red, green and blue of a hue h (in sixths of the circle) are v - c * clip(2 - |h + n - 2|, 0, 1),
 # the distance taken around the circle, with n = 5, 3, 1.
 _HUE_OFFSETS = np.array([3.0, 1.0, -1.0], np.float32)[:, None, None]
-
-_DENSE_PIXELS = 200_000
 
 
 def from_image(image: tf.Tensor) -> tf.Tensor:
@@ -137,49 +137,9 @@ def gaussian_blur(planes: tf.Tensor, sigma: tf.Tensor | float) -> tf.Tensor:
     return clip(tf.ensure_shape(_across(rows, planes, columns), planes.shape))
 
 
-def _resampling(length: tf.Tensor, size: tf.Tensor | int, method: str) -> tf.Tensor:
-    """(size, length) matrix which resizes an axis as Pillow does: antialiased, rows sum to 1.
-
-    Bicubic is Keys' kernel with a = -0.5, written with x = (2 - |d|)+ and y = (1 - |d|)+ as
-    x^2 (x - 1) / 2 + y^2 (1 - 2 y); bilinear is y.
-    """
-    scale = tf.cast(length, tf.float32) / tf.cast(size, tf.float32)
-    over = 1.0 / tf.maximum(scale, 1.0)  # the kernel is widened when the axis shrinks
-    middle = (tf.range(tf.cast(size, tf.float32)) + 0.5) * scale
-    pixel = tf.range(tf.cast(length, tf.float32)) + 0.5
-    distance = tf.abs(pixel[None] * over - middle[:, None] * over)
-    y = tf.nn.relu(1.0 - distance)
-    weight = y
-    if method == "bicubic":
-        x = tf.nn.relu(2.0 - distance)
-        weight = x * x * (0.5 * x - 0.5) + y * y * (1.0 - 2.0 * y)
-    return weight / tf.reduce_sum(weight, axis=1, keepdims=True)
-
-
-def resize(image: tf.Tensor, height: tf.Tensor | int, width: tf.Tensor | int, method: str):
+def resize(image: tf.Tensor, height: int, width: int, method: str) -> tf.Tensor:
     """(H, W, 3), uint8 or float32 in [0, 1], to clipped float32 planes (3, height, width)."""
-    if method not in ("bicubic", "bilinear"):
-        raise ValueError(f"resize method must be 'bicubic' or 'bilinear', got {method!r}")
-    image = tf.convert_to_tensor(image)
-    shape = tf.shape(image)
-    scale = 1 / 255 if image.dtype == tf.uint8 else 1.0
-
-    def dense():
-        rows = _resampling(shape[0], height, method) * scale
-        columns = _resampling(shape[1], width, method)
-        # Down first, with the channels still innermost: only the smaller result is transposed.
-        flat = tf.reshape(tf.cast(image, tf.float32), (shape[0], shape[1] * 3))
-        down = tf.reshape(tf.matmul(rows, flat), (height, shape[1], 3))
-        return tf.matmul(from_image(down), columns, transpose_b=True)
-
-    def sparse():
-        out = tf.image.resize(image, (height, width), method, antialias=True)
-        return from_image(out) * scale
-
-    # The same numbers: matrix products win for crops up to about 375 x 500 pixels to 224.
-    out = clip(tf.cond(shape[0] * shape[1] <= _DENSE_PIXELS, dense, sparse))
-    static = [side if isinstance(side, int) else None for side in (height, width)]
-    return tf.ensure_shape(out, (3, *static))
+    return clip(resample.resize(image, (height, width), method))
 
 
 def resized_crop(image: tf.Tensor, box: tf.Tensor | tuple, size: int, method: str) -> tf.Tensor:
@@ -193,13 +153,11 @@ def center_crop(image: tf.Tensor, size: int, fraction: float, method: str) -> tf
     short = tf.minimum(shape[0], shape[1])
     # As torchvision: Resize truncates the longer side, CenterCrop rounds the margins.
     height, width = side * shape[0] // short, side * shape[1] // short
-    whole = resize(image, height, width, method)
-    top, left = (
+    corner = tuple(
         tf.cast(tf.round(tf.cast(length - size, tf.float32) / 2), tf.int32)
         for length in (height, width)
     )
-    out = whole[:, top : top + size, left : left + size]
-    return tf.ensure_shape(out, (3, size, size))
+    return clip(resample.resize(image, (size, size), method, (height, width), corner))
 
 
 def affine(

@@ -78,7 +78,7 @@ class StreamRecords:
 
     def _open(self, path: tf.Tensor, numbers: tf.Tensor) -> tf.data.Dataset:
         """(index, serialised record) of one shard."""
-        # Not tf.unstack: TensorFlow 2.21 crashes where `take` is given an operation's second output.
+        # Not tf.unstack: TensorFlow 2.21 crashes if `take` is given an operation's second output.
         skip, count, first = numbers[0], numbers[1], numbers[2]
         records = tf.data.TFRecordDataset(path, buffer_size=2**20).skip(skip).take(count)
         return records.enumerate(first)

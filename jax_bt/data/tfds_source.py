@@ -140,8 +140,8 @@ def _unknown(name: str, where, registered: list[str]) -> str:
     near = difflib.get_close_matches(name, ["digits", *prepared, *registered], n=3)
     hint = f"; close names: {', '.join(near)}" if near else ""
     return (
-        f"no data set {name!r}: it is neither 'digits', a file or folder here, prepared in {where}, "
-        f"nor known to TFDS{hint}"
+        f"no data set {name!r}: it is neither 'digits', a file or folder here, prepared in "
+        f"{where}, nor known to TFDS{hint}"
     )
 
 
