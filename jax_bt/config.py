@@ -106,9 +106,16 @@ def digits(arg: str = "") -> ConfigDict:
 
 
 def smoke(c: ConfigDict) -> ConfigDict:
-    """The same code for a few steps at toy size."""
+    """The same code for a few steps at toy size, on a tiny data set that goes through TFDS."""
     c.steps = 4
     c.batch_size = 16
+    if c.data.name != "digits":
+        c.data.name, c.data.train, c.data.test = "jax_bt_smoke", "train", "test"
+        c.data.image_size = 32
+    c.encoder.name, c.encoder.width = "resnet_small", 1
+    for name, widths in c.heads.items():
+        if isinstance(widths, tuple):
+            c.heads[name] = tuple(min(width, 64) for width in widths)
     c.optimizer.warmup_epochs = 0.0
     c.log_every = 1
     c.checkpoint.every_steps = 2
