@@ -110,8 +110,7 @@ def all_gather(x: Array, axis: int = 0, axis_name: str | None = None) -> Array:
 def log_sum_exp(x: Array, axis: int = 0, axis_name: str | None = None) -> Array:
     """log sum exp(x) over ``axis`` of the global batch, safe for any magnitude; no gradient."""
     x = lax.stop_gradient(wide(x))
-    top = jnp.max(x, axis=axis, keepdims=True)
-    top = top if axis_name is None else lax.pmax(top, axis_name)
+    top = all_max(jnp.max(x, axis=axis, keepdims=True), axis_name)
     total = all_sum(jnp.sum(jnp.exp(x - top), axis=axis), axis_name)
     return jnp.log(total) + jnp.squeeze(top, axis=axis)
 
@@ -149,9 +148,8 @@ def standardize(x: Array, eps: float = 1e-5, ddof: int = 0, axis_name: str | Non
     Returns:
       (n, D) array, float32 or wider.
     """
-    x = wide(x)
     center, variance = mean_and_variance(x, ddof=ddof, axis_name=axis_name)
-    return (x - center) * inverse_sqrt(variance + eps)
+    return (wide(x) - center) * inverse_sqrt(variance + eps)
 
 
 def inverse_sqrt(x: Array) -> Array:

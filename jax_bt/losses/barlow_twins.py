@@ -2,8 +2,7 @@
 
 import functools
 import itertools
-import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,10 +33,10 @@ def barlow_twins(
     *more: Array,
     lambd: float | Array | str = 0.0051,
     axis_name: str | None = None,
-    form: str = "auto",
-    terms: str = "both",
-    normalize: str = "batch",
-    correlation: str = "cross",
+    form: Literal["auto", "cross_correlation", "gram"] = "auto",
+    terms: Literal["both", "invariance", "redundancy"] = "both",
+    normalize: Literal["batch", "features", "none"] = "batch",
+    correlation: Literal["cross", "auto"] = "cross",
     temperature: float | Array | None = None,
     eps: float = 1e-5,
     precision: str | None = "highest",
@@ -106,7 +105,12 @@ def barlow_twins(
     measure = functools.partial(_squares, form=form)
     if temperature is not None:
         measure = functools.partial(_exponentials, temperature=temperature)
-    options = {"axis_name": axis_name, "precision": precision}
+    count = views[0].shape[0] * stats.axis_size(axis_name)
+    options = {
+        "scale": 1 if normalize == "features" else 1 / count,
+        "axis_name": axis_name,
+        "precision": precision,
+    }
     invariance = jnp.zeros((), views[0].dtype)
     if columns_meet:
         pairs = tuple(itertools.combinations(range(len(views)), 2))
@@ -123,28 +127,25 @@ def barlow_twins(
 
 
 def _normalized(z, normalize, eps, axis_name):
-    """The view scaled so that its correlations are plain products: C = za^T zb."""
+    """The view as C = scale * za^T zb takes it."""
     if normalize == "none":
-        z = z - stats.mean(z, axis_name=axis_name)
-    else:
-        z = stats.standardize(z, eps, axis_name=axis_name)
-    if normalize == "features":
-        return stats.l2_normalize(z)
-    return z / math.sqrt(z.shape[0] * stats.axis_size(axis_name))
+        return z - stats.mean(z, axis_name=axis_name)
+    z = stats.standardize(z, eps, axis_name=axis_name)
+    return stats.l2_normalize(z) if normalize == "features" else z
 
 
-def _squares(views, pairs, *, form, axis_name, precision):
+def _squares(views, pairs, **options):
     """sum_i (C_ii - 1)^2 and sum_{i != j} C_ij^2, means over pairs."""
-    diagonal, off = correlations(views, pairs, form=form, axis_name=axis_name, precision=precision)
+    diagonal, off = correlations(views, pairs, **options)
     return jnp.sum(jnp.square(diagonal - 1)) / len(pairs), off / len(pairs)
 
 
-def _exponentials(views, pairs, *, temperature, axis_name, precision):
+def _exponentials(views, pairs, *, temperature, scale, axis_name, precision):
     """-log sum_i exp(C_ii / t) and log sum_{i != j} exp(max(C_ij, 0) / t), means over pairs."""
     on = off = 0
     for u, v in pairs:
         c = jnp.matmul(views[u].T, views[v], precision=precision)
-        c = stats.all_sum(c, axis_name) / temperature
+        c = stats.all_sum(c, axis_name) * (scale / temperature)
         on -= jax.nn.logsumexp(jnp.diagonal(c))
         off += jax.nn.logsumexp(jnp.maximum(c, 0), where=~jnp.eye(c.shape[0], dtype=bool))
     return on / len(pairs), off / len(pairs)

@@ -24,21 +24,23 @@ def correlations(
     views: tuple[Array, ...],
     pairs: Pairs,
     *,
+    scale: float = 1.0,
     form: str = "auto",
     axis_name: str | None = None,
     precision: str | None = "highest",
 ) -> tuple[Array, Array]:
-    """Diagonals of Z_u^T Z_v over the global batch, and what is off them, squared and summed.
+    """The diagonals and the squared off-diagonals of C = scale * Z_u^T Z_v over the global batch.
 
     Args:
-      views: (n, D) local shards, float32 or float64, already centred and scaled.
+      views: (n, D) local shards, float32 or float64, centred if they are to be.
       pairs: the pairs (u, v) of views; (u, u) is a view with itself.
+      scale: 1 / N makes averages of the sums over the batch.
       form: "cross_correlation" (D x D), "gram" (N x N), "auto" (the cheaper, see ``forms``).
       axis_name: mapped axis, or None.
       precision: of the matrix products (``jax.lax.Precision``).
 
     Returns:
-      ((len(pairs), D) diagonals, sum over pairs of sum_{i != j} (Z_u^T Z_v)_ij^2), the same on
+      ((len(pairs), D) diagonals, sum over pairs of sum_{i != j} C_ij^2), the same on
       every shard.
     """
     if form == "auto":
@@ -53,12 +55,11 @@ def correlations(
             views=len(views),
         )
     diagonal = jnp.stack([jnp.sum(views[u] * views[v], axis=0) for u, v in pairs])
-    diagonal = stats.all_sum(diagonal, axis_name)
+    diagonal = stats.all_sum(diagonal, axis_name) * scale
+    options = (pairs, axis_name, precision)
     if form == "cross_correlation":
-        return diagonal, stats.all_sum(
-            _from_correlations(pairs, axis_name, precision, views), axis_name
-        )
-    total = stats.all_sum(_from_grams(pairs, axis_name, precision, views), axis_name)
+        return diagonal, stats.all_sum(_from_correlations(*options, views), axis_name) * scale**2
+    total = stats.all_sum(_from_grams(*options, views), axis_name) * scale**2
     return diagonal, total - jnp.sum(jnp.square(diagonal))
 
 
@@ -84,24 +85,25 @@ def _from_grams_jvp(pairs, axis_name, precision, primals, tangents):
         partners = [v for u, v in pairs if u == w] + [u for u, v in pairs if v == w]
         if partners:
             weight = sum(grams[p] for p in partners)
-            product = jnp.matmul(weight, gathered[w], precision=precision)
-            tangent += 2 * _dot(product, slope)
-    return sum(_dot(grams[u], grams[v]) for u, v in pairs), tangent
+            tangent += _dot(jnp.matmul(weight, gathered[w], precision=precision), slope)
+    return sum(_dot(grams[u], grams[v]) for u, v in pairs), 2 * tangent
 
 
 def _grams(axis_name, precision, views):
     """The shard's rows of each K = Z Z^T, (n, N), and each Z gathered, (N, D)."""
     gathered = [stats.all_gather(view, axis_name=axis_name) for view in views]
-    return [
+    grams = [
         jnp.matmul(view, whole.T, precision=precision)
         for view, whole in zip(views, gathered, strict=True)
-    ], gathered
+    ]
+    return grams, gathered
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def _from_correlations(pairs, axis_name, precision, views):
     """This shard's share of the sum of squares of the D x D matrices off their diagonals."""
-    return sum(_correlation(axis_name, precision, views[u], views[v])[0] for u, v in pairs)
+    shares = [_correlation(axis_name, precision, views[u], views[v])[0] for u, v in pairs]
+    return sum(shares)
 
 
 @_from_correlations.defjvp
@@ -129,8 +131,8 @@ def _correlation(axis_name, precision, z_u, z_v):
         rows = _without_diagonal(rows, first)
         return _dot(rows, rows), stats.all_gather(rows, axis_name=axis_name)
     whole = _without_diagonal(stats.all_sum(c, axis_name), 0)
-    # <local C, whole C> sums to ||whole C||^2 over the shards.
-    return _dot(c, whole), whole
+    # Over the shards, <local C, whole C> sums to ||whole C||^2.
+    return _dot(whole if axis_name is None else c, whole), whole
 
 
 def _without_diagonal(rows, first):

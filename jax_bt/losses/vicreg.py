@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -38,8 +38,8 @@ def vicreg(
     gamma: float | Array = 1.0,
     eps: float = 1e-4,
     axis_name: str | None = None,
-    form: str = "auto",
-    normalize: str = "none",
+    form: Literal["auto", "cross_correlation", "gram"] = "auto",
+    normalize: Literal["none", "std", "l2"] = "none",
     halve_variance: bool = True,
     precision: str | None = "highest",
 ) -> VICReg:
@@ -107,9 +107,14 @@ def vicreg(
     variances, covariances = [], []
     for z in views:
         width = z.shape[1]
-        z = (z - stats.mean(z, axis_name=axis_name)) / math.sqrt(degrees)
+        z = z - stats.mean(z, axis_name=axis_name)
         variance, off = correlations(
-            (z,), ((0, 0),), form=form, axis_name=axis_name, precision=precision
+            (z,),
+            ((0, 0),),
+            scale=1 / degrees,
+            form=form,
+            axis_name=axis_name,
+            precision=precision,
         )
         target = gamma / math.sqrt(width) if normalize == "l2" else gamma
         variances.append(jnp.mean(jnp.maximum(target - _sqrt(variance[0] + eps), 0)))
