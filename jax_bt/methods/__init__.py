@@ -53,6 +53,9 @@ def make_networks(
         branches for a method that has none.
     """
     check_options("heads", heads, method.heads)
+    for name, widths in heads.items():
+        if isinstance(widths, tuple) and not all(isinstance(w, int) and w > 0 for w in widths):
+            raise ValueError(f"heads.{name}={widths}: widths are positive whole numbers")
     made = _branch(method, encoder, heads)
     if encoder_b is not None:
         if getattr(method, "SHARED_ONLY", False):

@@ -1,5 +1,6 @@
 """The networks of a run as pure apply functions, and the record of what a step yields."""
 
+import zlib
 from typing import Any, NamedTuple
 
 import jax
@@ -62,9 +63,9 @@ class Networks(NamedTuple):
             x = images
             for name, module in self.chain(branch):
                 # The name, not the position, picks the key: adding a head changes no other.
-                fold = int.from_bytes(name.encode(), "little") % (2**31)
+                own_key = jax.random.fold_in(key, zlib.crc32(name.encode()))
                 if name not in variables["params"]:
-                    made = module.init(jax.random.fold_in(key, fold), x, train=False)
+                    made = module.init(own_key, x, train=False)
                     variables["params"][name] = made["params"]
                     variables["batch_stats"][name] = made.get("batch_stats", {})
                 x = module.apply(_of(variables, name), x, train=False)
