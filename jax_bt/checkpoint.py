@@ -1,102 +1,162 @@
 """Checkpoints of the training state through Orbax: open, save, restore.
 
 A checkpoint is a whole ``TrainState``; the input pipeline needs nothing, since batches are a
-function of (seed, step). Orbax writes into a temporary folder and renames it, so a half-written
+function of (seed, step). The state is the same on every device, so the first process alone writes
+and reads, and sends what it read to the others: no shared file system is needed, and no process
+waits for another's disk. Orbax writes into a temporary folder and renames it, so a half-written
 checkpoint is never seen. Saving runs in the background; ``wait`` waits for it.
 """
 
 import pathlib
+import shutil
 import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
+from jax.sharding import Mesh
 
+from jax_bt import mesh as meshes
 from jax_bt.errors import CheckpointError
 
 PyTree = Any
 Manager = ocp.CheckpointManager
+# Process 0 reads and writes by itself; Orbax else meets all processes at every turn.
+ALONE = ocp.options.MultiprocessingOptions(
+    primary_host=0, active_processes={0}, barrier_sync_key_prefix="first"
+)
 
 
-def open(directory: pathlib.Path, *, keep: int = 2, keep_every: int | None = None) -> Manager:
-    """Opens (and makes) the folder of checkpoints.
+@contextmanager
+def open(
+    directory: pathlib.Path, *, keep: int = 2, keep_every: int | None = None
+) -> Iterator[Manager | None]:
+    """Opens (and makes) the folder of checkpoints; waits for unfinished saves when it closes.
 
     Args:
       directory: where the numbered checkpoints live.
       keep: how many of the newest stay.
       keep_every: every checkpoint whose step is a multiple of this stays for good.
 
+    Yields:
+      The manager on the first process, None on others.
+
     Raises:
       CheckpointError: the folder cannot be made or written.
     """
+    if jax.process_index() > 0:
+        yield None
+        return
     directory = pathlib.Path(directory).absolute()
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep, keep_period=keep_every, cleanup_tmp_directories=True
+        max_to_keep=keep,
+        keep_period=keep_every,
+        cleanup_tmp_directories=True,
+        create=False,
+        multiprocessing_options=ALONE,
     )
+    handler = ocp.StandardCheckpointHandler(multiprocessing_options=ALONE)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        return ocp.CheckpointManager(directory, options=options, item_names=("state",))
+        manager = ocp.CheckpointManager(
+            directory, options=options, item_handlers={"state": handler}
+        )
     except OSError as error:
         raise CheckpointError(
             f"cannot write checkpoints to {directory}: {error.strerror}. "
             "Make the folder writable or choose another --workdir"
         ) from error
+    try:
+        yield manager
+    finally:
+        manager.close()
 
 
-def save(manager: Manager, state: PyTree) -> None:
-    """Saves ``state`` under its own step, in the background; every process calls this.
+def save(manager: Manager | None, state: PyTree) -> None:
+    """Saves ``state`` under its own step, in the background.
+
+    Args:
+      manager: from ``open``.
+      state: the training state, replicated.
 
     Raises:
       CheckpointError: this or the previous save failed (a full disk). Earlier checkpoints stay.
     """
+    if manager is None:
+        return
     step = int(state.step)
     if step in manager.all_steps():
         return
+    host = _to_host(state)
+    item = {"state": host, "checksum": _checksum(host)}
     try:
-        manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
-    except (OSError, ValueError) as error:
+        manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(item)))
+    except Exception as error:  # noqa: BLE001 - Orbax passes on whatever its threads met
         raise _write_error(manager, error) from error
 
 
-def wait(manager: Manager) -> None:
+def wait(manager: Manager | None) -> None:
     """Waits until what was saved is on disk.
 
     Raises:
       CheckpointError: as ``save``.
     """
+    if manager is None:
+        return
     try:
         manager.wait_until_finished()
-    except (OSError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - as above
         raise _write_error(manager, error) from error
 
 
-def restore(manager: Manager, like: PyTree) -> PyTree | None:
-    """Reads the newest good checkpoint.
+def restore(manager: Manager | None, like: PyTree, mesh: Mesh) -> PyTree | None:
+    """Reads the newest good checkpoint; every process calls this.
 
     A damaged one is reported, moved aside, and the one before it is used.
 
     Args:
       manager: from ``open``.
-      like: a state of the right structure, shapes, dtypes and shardings; its values are not used.
+      like: a state of the right structure, shapes and dtypes; its values are not used.
+      mesh: the mesh of all devices.
 
     Returns:
-      The state, bit for bit as saved, or None where there is no checkpoint.
+      The state, bit for bit as saved and replicated, or None where there is no checkpoint.
 
     Raises:
       CheckpointError: the checkpoint is of another model (names the first differing arrays), or
         all checkpoints are damaged.
     """
-    abstract = jax.tree.map(ocp.tree.to_shape_dtype_struct, like)
+    empty = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(_words, like))
+    host = None if manager is None else _newest(manager, empty)
+    if not meshes.from_first_process(mesh, np.array(host is not None)):
+        return None
+    words = meshes.from_first_process(mesh, empty if host is None else host)
+    return jax.tree.map(
+        lambda x, w: jax.random.wrap_key_data(w, impl=jax.random.key_impl(x)) if _is_key(x) else w,
+        like,
+        words,
+    )
+
+
+def _newest(manager: Manager, empty: PyTree) -> PyTree | None:
+    """The host arrays of the newest checkpoint that can be read."""
     steps = sorted(manager.all_steps(), reverse=True)
+    item = {"state": empty, "checksum": np.zeros((), np.uint32)}
     for step in steps:
         try:
-            stored = manager.item_metadata(step)["state"].tree
-            _check_same(abstract, stored, step)
-            args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-            return manager.restore(step, args=args)["state"]
+            _check_same(item, manager.item_metadata(step)["state"].tree, step)
+            args = ocp.args.Composite(state=ocp.args.StandardRestore(item))
+            read = manager.restore(step, args=args)["state"]
+            if read["checksum"] != _checksum(read["state"]):
+                raise ValueError("its checksum is wrong")
+            return read["state"]
         except CheckpointError:
             raise
-        except Exception as error:  # whatever a reader can say of damaged files
+        except Exception as error:  # noqa: BLE001 - whatever a reader can say of damaged files
             _set_aside(manager, step, error)
     if steps:
         raise CheckpointError(
@@ -106,22 +166,50 @@ def restore(manager: Manager, like: PyTree) -> PyTree | None:
     return None
 
 
+def newest_step(manager: Manager | None) -> int | None:
+    """The step of the newest checkpoint on disk, or None."""
+    return None if manager is None else manager.latest_step()
+
+
+def _is_key(x: Any) -> bool:
+    return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def _words(state: PyTree) -> PyTree:
+    """The state with typed PRNG keys as their words."""
+    return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, state)
+
+
+def _to_host(state: PyTree) -> PyTree:
+    # Copies: on a CPU the arrays of device_get are the device's own, which the next step takes.
+    return jax.tree.map(lambda x: np.array(x, copy=True), jax.device_get(_words(state)))
+
+
+def _checksum(tree: PyTree) -> np.ndarray:
+    """CRC-32 of all bytes; Orbax's files find a missing piece, not every changed one."""
+    value = 0
+    for leaf in jax.tree.leaves(tree):
+        value = zlib.crc32(np.ascontiguousarray(leaf).data.cast("B") if leaf.size else b"", value)
+    return np.array(value, np.uint32)
+
+
 def _set_aside(manager: Manager, step: int, error: Exception) -> None:
+    path = pathlib.Path(manager.directory) / str(step)
+    aside = path.with_name(f"damaged_{step}")
     reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     warnings.warn(
-        f"checkpoint {step} in {manager.directory} is damaged and was moved to damaged_{step}; "
+        f"checkpoint {step} in {manager.directory} is damaged and was moved to {aside.name}; "
         f"using the one before it ({reason})",
-        stacklevel=3,
+        stacklevel=4,
     )
-    if jax.process_index() == 0:
-        path = pathlib.Path(manager.directory) / str(step)
-        path.rename(path.with_name(f"damaged_{step}"))
+    shutil.rmtree(aside, ignore_errors=True)
+    path.rename(aside)
     manager.reload()
 
 
-def _check_same(abstract: PyTree, stored: PyTree, step: int) -> None:
-    """Raises CheckpointError, naming the arrays that differ in presence or shape."""
-    want, have = _shapes(abstract), _shapes(stored)
+def _check_same(wanted: PyTree, stored: PyTree, step: int) -> None:
+    """Raises CheckpointError, naming the arrays that differ in presence, shape or dtype."""
+    want, have = _shapes(wanted), _shapes(stored)
     differing = [
         f"{name} ({have.get(name, 'absent')} stored, {want.get(name, 'absent')} wanted)"
         for name in sorted(want.keys() | have.keys())
@@ -137,16 +225,13 @@ def _check_same(abstract: PyTree, stored: PyTree, step: int) -> None:
         )
 
 
-def _shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
+def _shapes(tree: PyTree) -> dict[str, str]:
+    """Names of the arrays with their dtype and shape."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    shapes = {}
-    for path, leaf in leaves:
-        name = "/".join(_key(k) for k in path)
-        shape = tuple(leaf.shape)
-        is_key = jax.dtypes.issubdtype(getattr(leaf, "dtype", None), jax.dtypes.prng_key)
-        # Typed keys are stored as their words.
-        shapes[name] = shape + (2,) if is_key else shape
-    return shapes
+    return {
+        "/".join(_key(k) for k in path[1:]): f"{np.dtype(leaf.dtype)}{list(leaf.shape)}"
+        for path, leaf in leaves
+    }
 
 
 def _key(entry: Any) -> str:

@@ -219,9 +219,14 @@ def total_seconds(history: Sequence[Mapping[str, Any]]) -> float:
 
 
 def rate(history: Sequence[Mapping[str, Any]]) -> float:
-    """Median images per second of a run's lines; 0 where none holds a rate."""
-    rates = [r["images_per_second"] for r in history if r.get("images_per_second") is not None]
-    return float(np.median(rates)) if rates else 0.0
+    """Images per second over all lines that hold a rate, so without compilation; 0 with none."""
+    steps, time_per_batch, last = 0, 0.0, -1
+    for record in history:
+        if record.get("images_per_second"):
+            steps += record["step"] - last
+            time_per_batch += (record["step"] - last) / record["images_per_second"]
+        last = record["step"]
+    return steps / time_per_batch if steps else 0.0
 
 
 def _keep_before(path: pathlib.Path, step: int) -> list[dict[str, float | None]]:
