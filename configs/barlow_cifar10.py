@@ -2,7 +2,7 @@
 
 python -m jax_bt.main --config=configs/barlow_cifar10.py
 
-TFDS downloads CIFAR-10 on first use; --config.data.data_dir=... names another folder.
+--config.data.download=True lets TFDS download it; --config.data.data_dir=... says where it is.
 """
 
 from jax_bt import config

@@ -1,19 +1,18 @@
 """A whole run: batches, steps, checkpoints, then what was learned. ConfigDict ends here."""
 
 import pathlib
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
-from jax_bt import checkpoint, data, finish, metrics, workdir
+from jax_bt import checkpoint, data, finish, metrics, processes, workdir
 from jax_bt import mesh as meshes
 from jax_bt import run as runs
 from jax_bt.errors import Stopped
 from jax_bt.log import Log
+from jax_bt.pace import Pace, signals
 
 
 def train(
@@ -21,13 +20,15 @@ def train(
 ) -> dict[str, Any]:
     """Trains, evaluates and reports; goes on where an earlier call in the folder stopped.
 
+    Every process of a run calls this; the first one alone writes and evaluates.
+
     Args:
       config: fields of ``jax_bt.config.base``.
       folder: the run's folder (the workdir).
       allow_config_change: go on although the folder records another config.
 
     Returns:
-      What ``summary.json`` holds.
+      What ``summary.json`` holds; nothing on all but the first process.
 
     Raises:
       Stopped: after SIGINT or SIGTERM.
@@ -35,21 +36,35 @@ def train(
       ValueError, WorkdirError, CheckpointError: a user's mistake, in one line.
     """
     mesh = meshes.make_mesh()
-    source = data.load(config.data.name, data_dir=config.data.data_dir)
-    run = runs.build(config, source, mesh)
-    main_process = jax.process_index() == 0
-    workdir.prepare(folder, config.to_dict(), write=main_process, allow_change=allow_config_change)
-    if done := workdir.summary(folder):
-        print(f"this run is finished; its report: {finish.report_path(folder)}")
-        return done
+    source = data.load(
+        config.data.name, data_dir=config.data.data_dir, download=config.data.download
+    )
+    run = runs.build(config, source.size(config.data.train), mesh)
+    first = processes.is_first()
+    workdir.prepare(folder, config.to_dict(), write=first, allow_change=allow_config_change)
+    done = workdir.summary(folder) if first else None
+    if meshes.from_first_process(mesh, np.array(done is not None)):
+        if first:
+            print(f"this run is finished; its report: {finish.report_path(folder)}")
+        return done or {}
 
-    manager = checkpoint.open(folder / "checkpoints", keep=config.checkpoint.keep)
-    state = runs.init_state(run, config)
-    untrained = jax.device_get(state.variables)  # for the report; the state itself is consumed
-    state = checkpoint.restore(manager, state) or state
-    start = int(state.step)
-    if start:
-        print(f"going on from the checkpoint of step {start}")
+    keep = {"keep": config.checkpoint.keep, "keep_every": config.checkpoint.keep_every}
+    with checkpoint.open(folder / "checkpoints", **keep) as manager:
+        state = runs.init_state(run, config)
+        untrained = jax.device_get(state.variables)  # for the report; the state itself is consumed
+        state = checkpoint.restore(manager, state, mesh) or state
+        start = int(state.step)
+        if start and first:
+            print(f"going on from the checkpoint of step {start}")
+        state = _steps(run, config, source, folder, state, start, manager)
+    if not first:
+        return {}
+    trained = jax.device_get(state.variables)
+    return finish.finish(run, config, source, folder, untrained=untrained, trained=trained)
+
+
+def _steps(run, config, source, folder, state, start, manager):
+    """The loop: every step from ``start`` on; returns the last state, saved."""
     step_function = runs.train_step(run, config)
     batches = data.batches(
         source,
@@ -61,47 +76,31 @@ def train(
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
-
+    size = config.batch_size
     writer = metrics.Writer(
-        folder, run.total_steps, start, batch_size=config.batch_size, active=main_process
+        folder, run.total_steps, start, batch_size=size, active=processes.is_first()
     )
-    with signals() as stop, writer:
-        log = Log(writer, run.rates, config.log_every, run.total_steps)
+    with signals() as received, writer:
+        log = Log(
+            writer,
+            run.rates,
+            config.log_every,
+            run.total_steps,
+            skip_limit=config.skip_nonfinite,
+            last_good=lambda: checkpoint.newest_step(manager),
+        )
+        pace = Pace(run.mesh, config.checkpoint.every_steps, config.checkpoint.every_minutes)
         for step in range(start, run.total_steps):
-            batch = meshes.to_global(mesh, {"views": next(batches)["views"]})
+            batch = meshes.to_global(run.mesh, {"views": next(batches)["views"]})
             state, terms = step_function(state, batch)
             log.add(step, terms)
+            stop, save = pace.decide(step, stop=bool(received))
             last = step + 1 == run.total_steps
-            if stop or last or (step + 1) % config.checkpoint.every_steps == 0:
+            if stop or last or save:
                 log.drain()  # raises before anything that is not finite is saved
                 checkpoint.save(manager, state)
-            if stop:
-                break
+            if stop and not last:
+                checkpoint.wait(manager)
+                raise Stopped(f"saved step {step + 1} of {run.total_steps} in {folder}")
         checkpoint.wait(manager)
-    if stop and not last:
-        raise Stopped(f"saved step {step + 1} of {run.total_steps} in {folder}")
-    return finish.finish(
-        run,
-        config,
-        source,
-        folder,
-        untrained=untrained,
-        trained=jax.device_get(state.variables),
-    )
-
-
-@contextmanager
-def signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM in a list, empty until one arrives; a second one kills."""
-    received: list[int] = []
-
-    def receive(number: int, frame: Any) -> None:
-        received.append(number)
-        signal.signal(number, before[number])
-
-    before = {n: signal.signal(n, receive) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return state

@@ -28,7 +28,9 @@ def write(config: ConfigDict, path: str | os.PathLike[str]) -> float:
     path = pathlib.Path(path)
     if path.suffix.lower() != ".png" or not path.parent.is_dir():
         raise UsageError(f"--output={path}: give a .png file in a folder that exists")
-    source = data.load(config.data.name, data_dir=config.data.data_dir)
+    source = data.load(
+        config.data.name, data_dir=config.data.data_dir, download=config.data.download
+    )
     try:
         recipes = augment.recipes(config.data.recipe, size=config.data.image_size)
     except ValueError as error:

@@ -125,7 +125,13 @@ def _builder(name: str, data_dir, download: bool) -> tfds.core.DatasetBuilder:
         raise DataError(_unknown(name, where, registered))
     if download:
         builder = tfds.builder(name, **place)
-        builder.download_and_prepare()
+        try:
+            builder.download_and_prepare()
+        except Exception as error:  # the network, the server, the disk: each has errors of its own
+            raise DataError(
+                f"TFDS could not download and prepare {name!r} in {where}: "
+                f"{str(error).splitlines()[0]}. {_not_prepared(name, base, where)}"
+            ) from error
         return builder
     raise DataError(_not_prepared(name, base, where))
 
@@ -147,7 +153,7 @@ def _unknown(name: str, where, registered: list[str]) -> str:
 
 def _not_prepared(name: str, base: str, where) -> str:
     manual = tfds.builder_cls(base).MANUAL_DOWNLOAD_INSTRUCTIONS
-    first = ""
+    first = "" if manual else "add --config.data.download=True, or "
     if manual:
         steps = " ".join(manual.split())
         first = f"download it yourself into {where}/downloads/manual ({steps}), then "
