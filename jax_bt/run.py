@@ -7,7 +7,7 @@ from typing import NamedTuple
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from jax_bt import augment, data, methods, optim, schedules
+from jax_bt import augment, methods, optim, schedules
 from jax_bt import mesh as meshes
 from jax_bt import step as steps
 from jax_bt.errors import UsageError
@@ -43,26 +43,25 @@ class Run(NamedTuple):
     target_options: dict
 
 
-def build(config: ConfigDict, source: data.Source, mesh: Mesh) -> Run:
+def build(config: ConfigDict, train_size: int, mesh: Mesh) -> Run:
     """Makes the objects of a run.
 
     Args:
       config: fields of ``jax_bt.config.base``.
-      source: the data set.
+      train_size: examples of the training split.
       mesh: the mesh of all devices.
 
     Raises:
       UsageError: a value that does not fit; the message lists the valid ones.
     """
     try:
-        return _build(config, source, mesh)
+        return _build(config, train_size, mesh)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
 
-def _build(config: ConfigDict, source: data.Source, mesh: Mesh) -> Run:
+def _build(config: ConfigDict, train_size: int, mesh: Mesh) -> Run:
     meshes.check_divides(config.batch_size, mesh)
-    train_size = source.size(config.data.train)
     if config.batch_size > train_size:
         raise ValueError(
             f"batch_size {config.batch_size} is larger than the {train_size} examples of "
