@@ -115,6 +115,7 @@ def train_step(run: Run, config: ConfigDict) -> steps.Step:
         target_options=run.target_options,
         total_steps=run.total_steps,
         gradient_scale=config.gradient_scale,
+        skip_nonfinite=config.skip_nonfinite is not None,
     )
 
 
@@ -141,18 +142,26 @@ def _recipes(config: ConfigDict) -> tuple[augment.Recipe, ...]:
 
 
 def _optimizer(config: ConfigDict, steps_per_epoch: int, total_steps: int):
-    """The optimiser and its rates: base rate x batch / 256, warm-up, cosine."""
+    """The optimiser and its rates, which are base rate x batch / 256 at their peak."""
     options = dict(config.optimizer)
-    warmup_steps = round(options.pop("warmup_epochs") * steps_per_epoch)
-    final_fraction = options.pop("final_fraction")
-    rates = {}
+    warmup_steps = min(round(options.pop("warmup_epochs") * steps_per_epoch), total_steps)
+    start, end = options.pop("warmup_fraction"), options.pop("final_fraction")
+    drops, per_epoch = options.pop("drops"), options.pop("per_epoch")
+    rates, peaks = {}, {}
     for name in ("learning_rate", "bias_learning_rate"):
         base = options.pop(name)
-        if base is not None:
-            peak = base * config.batch_size / 256
-            rates[name] = schedules.warmup_cosine(
-                peak, min(warmup_steps, total_steps), total_steps, peak * final_fraction
+        if base is None:
+            continue
+        peak = peaks[name] = base * config.batch_size / 256
+        if drops:
+            at = [total_steps - round(epochs * steps_per_epoch) for epochs in drops]
+            rate = schedules.warmup_drops(peak, warmup_steps, at, 0.2)
+        else:
+            rate = schedules.warmup_cosine(
+                peak, warmup_steps, total_steps, peak * end, start_value=peak * start
             )
+        rates[name] = schedules.every(steps_per_epoch, rate) if per_epoch else rate
+    groups = {part: peaks["learning_rate"] for part in options.pop("constant")}
     accepted = inspect.signature(optim.OPTIMIZERS.get(options["name"], optim.make)).parameters
     options = {k: v for k, v in options.items() if k == "name" or k in accepted}
-    return optim.make(**options, **rates), rates
+    return optim.make(**options, **rates, rate_groups=groups), rates

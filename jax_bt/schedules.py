@@ -1,6 +1,6 @@
 """Values as functions of the step, counted from 0."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -24,13 +24,17 @@ def _half_cosine(step: Any, start: int, end: int) -> Array:
 
 
 def warmup_cosine(
-    peak: float, warmup_steps: int, total_steps: int, end_value: float = 0.0
+    peak: float,
+    warmup_steps: int,
+    total_steps: int,
+    end_value: float = 0.0,
+    start_value: float = 0.0,
 ) -> Schedule:
     """Linear warm-up from exactly 0, then a half cosine from ``peak`` to ``end_value``.
 
     ::
 
-        step < w:  peak * step / w
+        step < w:  start_value + (peak - start_value) * step / w
         else:      q * peak + (1 - q) * end_value,  q = (1 + cos(pi (step - w) / (total - w))) / 2
 
     Args:
@@ -38,6 +42,7 @@ def warmup_cosine(
       warmup_steps: w, may be 0.
       total_steps: step at which ``end_value`` is reached, warm-up included; it stays there.
       end_value: peak / 1000 in the Barlow Twins and VICReg code.
+      start_value: of the warm-up; SwAV starts it at a sixteenth of the peak.
 
     Returns:
       A function of the step (an integer, or an array of them).
@@ -51,7 +56,7 @@ def warmup_cosine(
         )
 
     def schedule(step: Any) -> Array:
-        warmup = peak * _fraction(step, warmup_steps)
+        warmup = start_value + (peak - start_value) * _fraction(step, warmup_steps)
         q = _half_cosine(step, warmup_steps, total_steps)
         return jnp.where(jnp.asarray(step) < warmup_steps, warmup, q * peak + (1 - q) * end_value)
 
@@ -80,3 +85,30 @@ def cosine_ema(base: float, total_steps: int) -> Schedule:
         return 1 - (1 - base) * _half_cosine(step, 0, total_steps)
 
     return schedule
+
+
+def warmup_drops(peak: float, warmup_steps: int, drops: Sequence[int], factor: float) -> Schedule:
+    """Linear warm-up from 0, then ``peak``, multiplied by ``factor`` at each step of ``drops``.
+
+    Args:
+      peak: value from step ``warmup_steps`` to the first drop.
+      warmup_steps: w, may be 0.
+      drops: steps, W-MSE's being those 50 and 25 epochs before the end.
+      factor: of each drop, 0.2 in W-MSE's code.
+
+    Returns:
+      A function of the step.
+    """
+
+    def schedule(step: Any) -> Array:
+        step = jnp.asarray(step)
+        passed = sum((step >= drop).astype(jnp.result_type(float)) for drop in drops)
+        warmup = jnp.where(step < warmup_steps, _fraction(step, warmup_steps), 1)
+        return peak * warmup * factor**passed
+
+    return schedule
+
+
+def every(steps: int, schedule: Schedule) -> Schedule:
+    """The schedule's value at the last multiple of ``steps``: once an epoch, in MoCo's code."""
+    return lambda step: schedule(jnp.asarray(step) // steps * steps)

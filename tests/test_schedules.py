@@ -65,3 +65,23 @@ def test_cosine_ema_is_the_reference_schedule(golden, x64, atol):
 def test_cosine_ema_without_steps_is_refused():
     with pytest.raises(ValueError, match="total_steps=0"):
         schedules.cosine_ema(0.99, 0)
+
+
+def test_warmup_may_start_above_zero():
+    schedule = schedules.warmup_cosine(3.0, 10, 100, start_value=1.0)
+    np.testing.assert_allclose(schedule(np.array([0, 5, 10, 100])), [1.0, 2.0, 3.0, 0.0], atol=1e-6)
+
+
+def test_drops_multiply():
+    schedule = schedules.warmup_drops(2.0, 4, (10, 20), 0.2)
+    steps = np.array([0, 2, 4, 9, 10, 19, 20, 99])
+    np.testing.assert_allclose(schedule(steps), [0, 1, 2, 2, 0.4, 0.4, 0.08, 0.08], rtol=1e-6)
+
+
+def test_once_an_epoch():
+    schedule = schedules.every(5, schedules.warmup_cosine(3.0, 0, 20))
+    values = schedule(np.arange(20)).reshape(4, 5)
+    np.testing.assert_array_equal(values, values[:, :1].repeat(5, axis=1))
+    np.testing.assert_allclose(
+        values[:, 0], schedules.warmup_cosine(3.0, 0, 20)(np.arange(0, 20, 5))
+    )
