@@ -42,7 +42,12 @@ def views(crops: Sequence[Array], index: Array, recipes: Sequence[Recipe], key: 
 
     Returns:
       Per view, float32 (N, S, S, 3), normalised.
+
+    Raises:
+      ValueError: not as many crops as recipes.
     """
+    if len(crops) != len(recipes):
+        raise ValueError(f"device augmentation: got {len(crops)} crops for {len(recipes)} recipes")
     return tuple(
         view(crop, index, recipe, jax.random.fold_in(key, number))
         for number, (crop, recipe) in enumerate(zip(crops, recipes, strict=True))

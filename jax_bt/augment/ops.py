@@ -97,10 +97,12 @@ def hue(image: Array, delta: ArrayLike) -> Array:
     value = jnp.maximum(jnp.maximum(red, green), blue)
     chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
     over = 1.0 / jnp.maximum(chroma, 1e-9)  # grey has no hue: any will do, its chroma is 0
+    # Not value == red: a compiler may compute red twice with different rounding, and where nothing
+    # is the largest the hue would be anything. At a tie of two channels their formulas agree.
     sixths = jnp.where(
-        value == red,
+        red >= jnp.maximum(green, blue),
         (green - blue) * over,
-        jnp.where(value == green, 2.0 + (blue - red) * over, 4.0 + (red - green) * over),
+        jnp.where(green >= blue, 2.0 + (blue - red) * over, 4.0 + (red - green) * over),
     )
 
     def channel(middle: float) -> Array:

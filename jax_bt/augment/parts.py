@@ -134,6 +134,11 @@ class Recipe:
             raise ValueError("recipe: give exactly one of crop and center_crop")
         if self.size < 1:
             raise ValueError(f"recipe: size must be at least 1 pixel, got {self.size}")
+        for name in ("mean", "std"):
+            if len(getattr(self, name)) != 3:
+                raise ValueError(
+                    f"recipe: {name} must have three numbers, got {getattr(self, name)}"
+                )
         if min(self.std) <= 0:
             raise ValueError(f"recipe: std must be positive, got {self.std}")
         for part in self.parts:

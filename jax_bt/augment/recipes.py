@@ -209,6 +209,8 @@ def recipe_from(description: Mapping[str, Any]) -> Recipe:
         raise ValueError("recipe: give its size in pixels, for example size=224")
     first = list(order) if order is not None else []
     for name in first:
+        if first.count(name) > 1:
+            raise ValueError(f"recipe: order names {name!r} twice")
         if name not in chosen:
             raise ValueError(
                 f"recipe: order names {name!r}, but its parts are: {', '.join(chosen)}"
@@ -220,7 +222,11 @@ def recipe_from(description: Mapping[str, Any]) -> Recipe:
     return Recipe(**fields)
 
 
-def _part(name: str, value: Mapping[str, Any], old: Any) -> Any:
+def _part(name: str, value: Any, old: Any) -> Any:
+    if not hasattr(value, "items"):  # a ConfigDict is no Mapping
+        raise ValueError(
+            f"recipe: {name} must be a mapping of its fields to numbers, or None, got {value!r}"
+        )
     kind = PARTS[name]
     valid = [field.name for field in dataclasses.fields(kind)]
     changes = {}

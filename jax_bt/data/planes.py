@@ -66,10 +66,11 @@ def saturation(planes: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 def hue(planes: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
     # Arithmetic instead of tf.where and tf.image.adjust_hue, which are not vectorised.
     red, green, blue = tf.unstack(planes)
-    value = tf.maximum(tf.maximum(red, green), blue)
+    larger = tf.maximum(green, blue)
+    value = tf.maximum(red, larger)
     chroma = value - tf.minimum(tf.minimum(red, green), blue)
     over = 1.0 / tf.maximum(chroma, 1e-9)  # grey has no hue: any will do, its chroma is 0
-    not_red, not_green = tf.sign(value - red), tf.sign(value - green)
+    not_red, not_green = tf.nn.relu(tf.sign(larger - red)), tf.nn.relu(tf.sign(blue - green))
     # (g - b) / c where red is largest, 2 + (b - r) / c green, 4 + (r - g) / c blue.
     if_red, if_green, if_blue = green - blue, blue - red, red - green
     else_green = if_green + not_green * (if_blue - if_green)

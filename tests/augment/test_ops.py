@@ -7,6 +7,7 @@ is its own: at most one level for a blend, more for its 8-bit HSV and its blur i
 import jax
 import numpy as np
 import pytest
+
 from jax_bt.augment import ops as jax_ops
 from jax_bt.data import ops as tf_ops
 
