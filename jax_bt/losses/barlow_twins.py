@@ -11,6 +11,7 @@ from jax import Array
 from jax_bt import stats
 from jax_bt.losses import forms, inputs
 from jax_bt.losses.correlations import correlations
+from jax_bt.losses.explicit import on_any_mesh
 
 
 class BarlowTwins(NamedTuple):
@@ -27,6 +28,7 @@ class BarlowTwins(NamedTuple):
     redundancy: Array
 
 
+@on_any_mesh
 def barlow_twins(
     z_a: Array,
     z_b: Array,

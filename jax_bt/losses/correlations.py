@@ -60,7 +60,9 @@ def correlations(
     if form == "cross_correlation":
         return diagonal, stats.all_sum(_from_correlations(*options, views), axis_name) * scale**2
     total = stats.all_sum(_from_grams(*options, views), axis_name) * scale**2
-    return diagonal, total - jnp.sum(jnp.square(diagonal))
+    off = total - jnp.sum(jnp.square(diagonal))
+    # Rounding may leave a sum of squares below zero; the gradient is not to know.
+    return diagonal, off + jax.lax.stop_gradient(jnp.maximum(off, 0) - off)
 
 
 def _dot(x, y):

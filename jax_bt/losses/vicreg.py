@@ -10,6 +10,7 @@ from jax import Array
 from jax_bt import stats
 from jax_bt.losses import forms, inputs
 from jax_bt.losses.correlations import correlations
+from jax_bt.losses.explicit import on_any_mesh
 
 
 class VICReg(NamedTuple):
@@ -28,6 +29,7 @@ class VICReg(NamedTuple):
     covariance: Array
 
 
+@on_any_mesh
 def vicreg(
     z_a: Array,
     z_b: Array,
