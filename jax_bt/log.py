@@ -1,6 +1,7 @@
 """Fetches what steps yield a little late, so that the device never waits, and checks it."""
 
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,7 +24,7 @@ def loss_terms(record: Mapping[str, Any]) -> dict[str, float]:
     return {
         name: value
         for name, value in record.items()
-        if name not in ("step", "seconds") and not name.endswith(NOT_TERMS) and "/" not in name
+        if name not in ("step", "seconds", "skipped") and not name.endswith(NOT_TERMS) and "/" not in name
     }
 
 
@@ -33,8 +34,12 @@ class Log:
     Args:
       writer: where lines go.
       rates: learning-rate schedules by name.
-      every: steps between written lines; the last step of the run is always written.
+      every: steps between written lines; the last step of the run is always written, and so is
+        one whose loss or gradient is not finite.
       total_steps: of the run.
+      skip_limit: steps that may be left out because they are not finite (the step itself does
+        that); None where the first ends the run. Lines then hold "skipped", how many so far.
+      last_good: tells the step of the newest checkpoint, or None.
     """
 
     def __init__(
@@ -43,9 +48,13 @@ class Log:
         rates: Mapping[str, Callable[[int], Array]],
         every: int,
         total_steps: int,
+        *,
+        skip_limit: int | None = None,
+        last_good: Callable[[], int | None] = lambda: None,
     ):
         self._writer, self._rates, self._every, self._total = writer, rates, every, total_steps
-        self._pending: deque[tuple[int, Mapping[str, Array]]] = deque()
+        self._skip_limit, self._last_good, self._skipped = skip_limit, last_good, 0
+        self._pending: deque[tuple[int, float, Mapping[str, Array]]] = deque()
 
     def add(self, step: int, terms: Mapping[str, Array]) -> None:
         """Takes a step's terms, still being computed, and deals with those of AHEAD steps ago.
@@ -53,7 +62,7 @@ class Log:
         Raises:
           Diverged: as ``drain``.
         """
-        self._pending.append((step, terms))
+        self._pending.append((step, time.perf_counter(), terms))
         while len(self._pending) > AHEAD:
             self._write(*self._pending.popleft())
 
@@ -61,25 +70,37 @@ class Log:
         """Deals with every step taken so far.
 
         Raises:
-          Diverged: the loss or the gradient norm of a step is not finite.
+          Diverged: the loss or the gradient norm of a step is not finite, or of too many.
         """
         while self._pending:
             self._write(*self._pending.popleft())
 
-    def _write(self, step: int, terms: Mapping[str, Array]) -> None:
+    def _write(self, step: int, at: float, terms: Mapping[str, Array]) -> None:
         last = step + 1 == self._total
         bad = [n for n in ("loss", "gradient_norm") if not math.isfinite(float(terms[n]))]
+        skipped = int(terms.get("skipped", 0))  # counted by the state, so over restarts too
         if bad or last or step % self._every == 0:
             # jit sorts the names; people look for the loss first.
             names = sorted(terms, key=lambda n: (n != "loss", n.endswith(NOT_TERMS), n))
             values: dict[str, Any] = {name: terms[name] for name in names}
             values |= {name: rate(step) for name, rate in self._rates.items()}
-            self._writer.write(step, values)
+            self._writer.write(step, values, at)
         else:
             self._writer.tick(step)
-        if bad:
-            shown = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
-            raise Diverged(
-                f"{' and '.join(bad)} not finite at step {step} ({shown}). Try a smaller learning "
-                "rate, a longer warm-up, float32 instead of bfloat16, or look for bad images"
-            )
+        if bad and (self._skip_limit is None or skipped > self._skip_limit):
+            raise Diverged(self._explain(step, terms, bad, skipped))
+
+    def _explain(
+        self, step: int, terms: Mapping[str, Array], bad: list[str], skipped: int
+    ) -> str:
+        shown = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
+        good = self._last_good()
+        counted = f" ({skipped} steps skipped, {self._skip_limit} allowed)" if skipped else ""
+        kept = "no checkpoint yet" if good is None else f"the checkpoint of step {good} is good"
+        advice = (
+            "a smaller learning rate, a longer warm-up, float32 instead of bfloat16, or look for "
+            "bad images"
+        )
+        if self._skip_limit is None:
+            advice += "; --config.skip_nonfinite=10 leaves out up to 10 such steps"
+        return f"{' and '.join(bad)} not finite at step {step}{counted}: {shown}; {kept}. Try {advice}"

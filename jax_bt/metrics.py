@@ -86,12 +86,13 @@ class Writer:
                 "[{elapsed}<{remaining}" + rate + "]{postfix}",
             )
 
-    def write(self, step: int, values: Mapping[str, Any]) -> None:
+    def write(self, step: int, values: Mapping[str, Any], at: float | None = None) -> None:
         """Records the values of one step and moves the progress there.
 
         Args:
           step: counted from 0, larger than every step written before.
           values: name -> number (Python, NumPy or JAX scalar; fetching one waits for its step).
+          at: ``time.perf_counter()`` of the step, where it is written later; now by default.
 
         Raises:
           ValueError: a step written before, a name the writer sets itself, a value that is no
@@ -105,7 +106,7 @@ class Writer:
             raise ValueError(f"{', '.join(sorted(taken))} is set by the writer; rename the value")
         values = {name: _number(name, value) for name, value in values.items()}
         shown = list(values)[:4] if self._shown is None else self._shown
-        now = time.perf_counter()
+        now = time.perf_counter() if at is None else at
         record = {"step": int(step), "seconds": round(now - self._start, 3)}
         if self._timed_from is None:
             self._timed_from = now, step  # what came before holds the compilation
