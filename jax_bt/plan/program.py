@@ -1,0 +1,187 @@
+"""The training step compiled for devices that are not there."""
+
+import importlib.util
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import topologies
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from jax_bt import mesh as meshes
+from jax_bt import run as runs
+from jax_bt.errors import UsageError
+from jax_bt.plan import chips
+
+PyTree = Any
+SIMULATED = "cpu (simulated)"
+# XLA's own scale is from -1, fastest to compile, to 1.
+EFFORTS = {"low": -1.0, "normal": 0.0}
+
+
+class Program(NamedTuple):
+    """One compilation.
+
+    Attributes:
+      compiled: what jax's ``Lowered.compile`` returns; None if the compiler found that it does not
+        fit the memory.
+      needed: bytes of temporaries the compiler asked for where it does not fit, else None.
+      residuals: bytes a device keeps from the forward for the backward pass, as traced, before
+        XLA fuses or recomputes any of them.
+      seconds: the compilation alone took, without tracing.
+    """
+
+    compiled: Any
+    needed: int | None
+    residuals: int
+    seconds: float
+
+
+def backend(asked: str) -> str:
+    """What compiles here: "tpu" or "cpu (simulated)".
+
+    Args:
+      asked: "auto" (TPU where libtpu is installed), "tpu" or "cpu".
+
+    Raises:
+      UsageError: "tpu" without libtpu, or another word.
+    """
+    if asked not in ("auto", "tpu", "cpu"):
+        raise UsageError(f"--backend={asked}: it is auto, tpu or cpu")
+    found = importlib.util.find_spec("libtpu") is not None
+    if asked == "tpu" and not found:
+        raise UsageError("--backend=tpu needs libtpu: pip install 'jax_bt[plan]'")
+    return "tpu" if found and asked != "cpu" else SIMULATED
+
+
+def simulate(count: int) -> None:
+    """Has the CPU pose as so many devices, if jax has not started yet."""
+    try:
+        jax.config.update("jax_num_cpu_devices", count)
+    except RuntimeError:  # it has: those there are have to do
+        pass
+
+
+def devices(target: chips.Slice, kind: str) -> list[jax.Device]:
+    """The devices of a slice: described by libtpu, or as many simulated ones of the CPU.
+
+    Raises:
+      UsageError: jax has started with fewer simulated devices; how many is settled only once.
+    """
+    if kind == SIMULATED:
+        if (count := len(jax.devices("cpu"))) < target.devices:
+            raise UsageError(
+                f"jax runs with {count} CPU devices and {target.name} has {target.devices}: plan "
+                f"in a process of its own, or start it with JAX_NUM_CPU_DEVICES={target.devices}"
+            )
+        return jax.devices("cpu")[: target.devices]
+    # No metadata server to ask, nor other hosts: without these libtpu waits, then complains.
+    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+    os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
+    os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-8")
+    options = {}
+    if target.chips == 1:
+        options["chips_per_host_bounds"] = (1, 1, 1)  # 2x2x1 otherwise
+    if target.chip == "v4":
+        options["chip_config_name"] = "megacore"  # both cores as one device, as Cloud TPU has them
+    described = topologies.get_topology_desc(topology_name=target.name, platform="tpu", **options)
+    return list(described.devices)
+
+
+def make(run: runs.Run, config: ConfigDict, state: PyTree, batch: PyTree, effort: str) -> Program:
+    """Compiles the step of a run from shapes alone."""
+    traced = runs.train_step(run, config).trace(state, batch)
+    kept = residuals(traced.jaxpr.jaxpr, run.mesh)
+    lowered = traced.lower()
+    start = time.perf_counter()
+    try:
+        with _effort(effort):
+            compiled, needed = lowered.compile(), None
+    except jax.errors.JaxRuntimeError as error:
+        compiled, needed = None, out_of_memory(str(error))
+        if needed is None:
+            raise
+    return Program(compiled, needed, kept, time.perf_counter() - start)
+
+
+def abstract(run: runs.Run, config: ConfigDict) -> tuple[PyTree, PyTree]:
+    """State and batch as shapes and dtypes."""
+    state = jax.eval_shape(lambda: runs.init_state(run, config))
+    views = tuple(
+        jax.ShapeDtypeStruct((config.batch_size, recipe.size, recipe.size, 3), jnp.float32)
+        for recipe in run.recipes
+    )
+    return state, {"views": views}
+
+
+def out_of_memory(message: str) -> int | None:
+    """Bytes that a TPU compiler says it needs when they are too many; None for another message."""
+    if "RESOURCE_EXHAUSTED" not in message:
+        return None
+    found = re.search(r"temporaries \(([\d.]+)([KMG])\)|Used ([\d.]+)([KMG]) of", message)
+    if found is None:
+        return None
+    number, unit = [group for group in found.groups() if group]
+    return int(float(number) * 1024 ** (1 + "KMG".index(unit)))
+
+
+def residuals(jaxpr: Any, mesh: Mesh) -> int:
+    """Bytes a device hands from its forward to its backward pass.
+
+    Both are maps over the devices in the step's program: what the later one takes from the earlier
+    one is exactly what differentiation saves.
+    """
+    made, total = set(), 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name != "shard_map":
+            continue
+        for variable, spec in zip(equation.invars, equation.params["in_specs"], strict=True):
+            if id(variable) in made:
+                share = mesh.size if meshes.AXIS in jax.tree.leaves(tuple(spec)) else 1
+                total += variable.aval.size * variable.aval.dtype.itemsize // share
+        made |= {id(variable) for variable in equation.outvars}
+    return total
+
+
+@contextmanager
+def _effort(name: str) -> Iterator[None]:
+    """Sets how hard XLA tries, for what is compiled inside."""
+    options = ("jax_exec_time_optimization_effort", "jax_memory_fitting_effort")
+    before = {option: getattr(jax.config, option) for option in options}
+    try:
+        for option in options:
+            jax.config.update(option, EFFORTS[name])
+        yield
+    finally:
+        for option, value in before.items():
+            jax.config.update(option, value)
+
+
+@contextmanager
+def ticking(what: str) -> Iterator[None]:
+    """Says on standard error what is going on and, on a terminal, for how long it has been."""
+    done, start = threading.Event(), time.perf_counter()
+    print(f"{what} ...", file=sys.stderr, flush=True)
+
+    def tick() -> None:
+        while not done.wait(1.0):
+            print(f"\r  {time.perf_counter() - start:.0f} s", end="", file=sys.stderr, flush=True)
+
+    thread = threading.Thread(target=tick, daemon=True)
+    if sys.stderr.isatty():
+        thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        if thread.is_alive():
+            thread.join()
+        print(f"\r  {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)

@@ -1,0 +1,152 @@
+"""A plan's numbers, as a dict for JSON and as a page of text."""
+
+from typing import Any
+
+import jax
+
+from jax_bt import run as runs
+from jax_bt.plan import chips, hlo
+from jax_bt.plan.program import SIMULATED, Program
+
+PyTree = Any
+
+
+def memory(
+    program: Program, state: PyTree, batch: PyTree, devices: int, simulated: bool
+) -> dict[str, int]:
+    """Bytes a device, by what they are for.
+
+    Returns:
+      parameters, optimizer, statistics (running ones), target (EMA copy, queue), batch;
+      activations: saved by the forward for the backward pass, as traced; XLA fuses some away;
+      temporaries: activations, gradients and workspace as XLA lays them out;
+      program: the code;
+      peak: the most alive at any time, all of the above; on the CPU, where XLA does not say, it is
+        ``allocated``;
+      allocated: what the runtime sets aside, gaps of the layout included.
+    """
+    bytes_ = {
+        "parameters": size(state.params),
+        "optimizer": size(state.opt_state),
+        "statistics": size(state.batch_stats),
+        "target": size(state.target),
+        "batch": size(batch) // devices,
+        "activations": program.residuals,
+    }
+    if program.compiled is None:
+        kept = sum(v for k, v in bytes_.items() if k != "activations")
+        total = program.needed + kept
+        return bytes_ | {
+            "temporaries": program.needed, "program": 0, "peak": total, "allocated": total
+        }  # fmt: skip
+    stats = program.compiled.memory_analysis()
+    allocated = (
+        stats.argument_size_in_bytes
+        + stats.output_size_in_bytes
+        - stats.alias_size_in_bytes  # the new state takes the old one's place
+        + stats.temp_size_in_bytes
+        + stats.generated_code_size_in_bytes
+    )
+    return bytes_ | {
+        "temporaries": stats.temp_size_in_bytes,
+        "program": stats.generated_code_size_in_bytes,
+        "peak": allocated if simulated else stats.peak_memory_in_bytes,
+        "allocated": allocated,
+    }
+
+
+def size(tree: PyTree) -> int:
+    """Bytes of all arrays of a pytree."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def work(compiled: Any, target: chips.Slice) -> dict[str, Any]:
+    """What a device does in one step, and the least time that takes.
+
+    Three rates bound a step: multiplying, moving bytes to and from the memory, sending them to
+    other chips. Done at the same time, as XLA tries to, the slowest of them is the bound; their
+    sum is given too, for none overlapping. The bytes accessed count every operand of every fused
+    operation, those that stay on the chip included.
+
+    Returns:
+      flops_per_device, bytes_accessed_per_device, collective_bytes_per_device and
+      collectives_per_step (by kind), bytes_sent_per_device, seconds (of each of the three),
+      step_seconds_bound and step_seconds_without_overlap.
+    """
+    cost = compiled.cost_analysis()
+    traffic = hlo.collectives(compiled.as_text(), target.devices)
+    chip = chips.CHIPS[target.chip]
+    seconds = {
+        "compute": cost["flops"] / (chip.flops / chip.devices),
+        "memory": cost["bytes accessed"] / (chip.hbm_rate / chip.devices),
+        "links": traffic.sent / (chip.link_rate / chip.devices),
+    }
+    return {
+        "flops_per_device": cost["flops"],
+        "bytes_accessed_per_device": cost["bytes accessed"],
+        "collective_bytes_per_device": traffic.bytes,
+        "collectives_per_step": traffic.count,
+        "bytes_sent_per_device": traffic.sent,
+        "seconds": seconds,
+        "step_seconds_bound": max(seconds.values()),
+        "step_seconds_without_overlap": sum(seconds.values()),
+    }
+
+
+def schedule(run: runs.Run, batch_size: int, chip_count: int, step_seconds: float) -> dict:
+    """The whole run at a step time: images_per_second, hours, chip_hours."""
+    hours = run.total_steps * step_seconds / 3600
+    return {
+        "total_steps": run.total_steps,
+        "images_per_second": batch_size / step_seconds,
+        "hours": hours,
+        "chip_hours": hours * chip_count,
+    }
+
+
+def text(plan: dict[str, Any]) -> str:
+    """A page for people."""
+    chip = chips.CHIPS[plan["topology"].partition(":")[0]]
+    have, kinds = plan["bytes_per_device"], plan["collective_bytes_per_device"]
+    seconds, share = plan["seconds"], chip.devices
+    parts = ("parameters", "optimizer", "batch", "activations", "temporaries")
+    moved = [f"{k.replace('_', '-')} {_number(v)}B" for k, v in kinds.items() if v]
+    slowest = max(seconds, key=seconds.get)
+    lines = [
+        f"{plan['method']}, batch {plan['batch_size']} on {plan['topology']}: {plan['chips']} "
+        f"chips, {plan['devices']} devices, {plan['batch_size'] // plan['devices']} images each",
+        f"compiled   {plan['backend']}, {plan['effort']} effort, {plan['compile_seconds']:.0f} s",
+        f"fits       {'yes' if plan['fits'] else 'NO'}: peak {_number(have['peak'])}B of "
+        f"{_number(plan['hbm_bytes_per_device'])}B a device",
+        "           " + ", ".join(f"{part} {_number(have[part])}B" for part in parts),
+        f"compute    {1e3 * seconds['compute']:8.2f} ms: {_number(plan['flops_per_device'])}FLOP "
+        f"at {_number(chip.flops / share)}FLOP/s, bfloat16",
+        f"memory     {1e3 * seconds['memory']:8.2f} ms: "
+        f"{_number(plan['bytes_accessed_per_device'])}B accessed at "
+        f"{_number(chip.hbm_rate / share)}B/s",
+        f"links      {1e3 * seconds['links']:8.2f} ms: {_number(plan['bytes_sent_per_device'])}B "
+        f"sent at {_number(chip.link_rate / share)}B/s ({', '.join(moved) or 'no collective'})",
+        f"step       {1e3 * plan['step_seconds_bound']:8.2f} ms at least ({slowest}); "
+        f"{1e3 * plan['step_seconds_without_overlap']:.2f} ms if nothing overlaps",
+        f"schedule   {plan['total_steps']:,} steps at up to {plan['images_per_second']:,.0f} "
+        f"images/s: {plan['hours']:.3g} hours, {plan['chip_hours']:.3g} chip-hours, at least",
+    ]
+    if plan["backend"] == SIMULATED:
+        lines.append(
+            "           a CPU's program: it computes bfloat16 in float32 and fuses otherwise than a "
+            "TPU's; install jax_bt[plan] for that one"
+        )
+    if not plan["fits"]:
+        lines.append(
+            "           use more chips, a smaller config.batch_size, config.encoder.remat=True or "
+            "config.encoder.dtype=bfloat16"
+        )
+    return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    """Three digits and a decimal prefix: 5.9e9 is "5.90 G"."""
+    for prefix in ("", "k", "M", "G", "T"):
+        if value < 1000 or prefix == "T":
+            return f"{value:.3g} {prefix}"
+        value /= 1000
