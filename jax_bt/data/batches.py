@@ -1,5 +1,6 @@
 """Training batches: a pure function of (seed, step), on any number of processes."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -79,13 +80,14 @@ def _run(feed: Feed, recipes, make, step: int, prefetch: int) -> Iterator[dict[s
     That keeps the common case free of checks: an image that fails to decode surfaces as the error
     of its step, whose examples are then tried one by one.
     """
+    failure = tf.errors.OpError  # bound here: a program that ends inside `yield` unloads tf first
     while True:
         pipeline = _pipeline(feed, recipes, make, step, prefetch).as_numpy_iterator()
         try:
             for batch in pipeline:
                 yield batch
                 step += 1
-        except tf.errors.OpError as error:
+        except failure as error:
             found = feed.diagnose(step)
             if not found:
                 raise DataError(f"reading step {step} failed: {reason(error)}") from error
@@ -94,18 +96,23 @@ def _run(feed: Feed, recipes, make, step: int, prefetch: int) -> Iterator[dict[s
 
 def _pipeline(feed: Feed, recipes, make, step: int, prefetch: int) -> tf.data.Dataset:
     workers = worker_count()
+    functions = [_traced(make, recipe) for recipe in recipes]
 
-    # The recipes' code has `match` statements, which AutoGraph cannot read and need not.
-    @tf.autograph.experimental.do_not_convert
     def augment(example):
         seeds, payload = example.pop("seeds"), example.pop("payload")
         image = pixels(payload, feed.records.payload)
-        made = tuple(make(image, recipe, seeds[i]) for i, recipe in enumerate(recipes))
+        made = tuple(function(image, seeds[i]) for i, function in enumerate(functions))
         return example | {"views": made}
 
     dataset = feed.dataset(step).unbatch().map(augment, num_parallel_calls=workers)
     dataset = dataset.batch(feed.local, drop_remainder=True).prefetch(prefetch)
     return dataset.with_options(pipeline_options(workers))
+
+
+@functools.lru_cache(maxsize=64)
+def _traced(make, recipe: Recipe):
+    """A recipe as a TensorFlow function, traced once a process: tracing takes a second a view."""
+    return tf.function(lambda image, seed: make(image, recipe, seed), autograph=False)
 
 
 def _check_batch(size: int, global_batch: int, process_count: int, where: str) -> None:

@@ -56,6 +56,7 @@ def examples(
 
 
 def _run(records, recipe, mine, batch, quarantine) -> Iterator[dict[str, np.ndarray]]:
+    failure = tf.errors.OpError  # bound here: a program that ends inside `yield` unloads tf first
     while True:
         raw = _raw(records, mine, batch)
         try:
@@ -63,7 +64,7 @@ def _run(records, recipe, mine, batch, quarantine) -> Iterator[dict[str, np.ndar
                 yield images
                 mine = mine[len(images["index"]) :]
             return
-        except tf.errors.OpError as error:
+        except failure as error:
             payloads = next(_raw(records, mine, batch).as_numpy_iterator())["payload"]
             reasons = [undecodable(p, records.payload) for p in payloads]
             found = [(int(i), why) for i, why in zip(mine, reasons, strict=False) if why]

@@ -19,12 +19,12 @@ def permutation(size: int, *, seed: int, epoch: int) -> np.ndarray:
     Returns:
       (size,) int64, every number of ``range(size)`` once.
     """
-    words = np.random.Philox(key=[seed % 2**64, epoch]).random_raw(size)
+    words = np.random.Philox(key=np.array([seed % 2**64, epoch], np.uint64)).random_raw(size)
     return np.argsort(words, kind="stable").astype(np.int64)
 
 
 # Two: near the end of an epoch batches of both epochs are in preparation at the same time.
-recent_permutation = functools.lru_cache(maxsize=4)(permutation)
+recent_permutation = functools.lru_cache(maxsize=2)(permutation)
 
 
 def steps_per_epoch(size: int, global_batch: int) -> int:

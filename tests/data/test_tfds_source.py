@@ -1,0 +1,97 @@
+"""Data sets prepared by TFDS, with and without random access."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from jax_bt import data
+from jax_bt.data import tfds_source
+from jax_bt.data.decode import decode
+from jax_bt.data.errors import DataError
+from jax_bt.data.stream import StreamRecords
+
+from .conftest import picture
+
+KINDS = {"fixed": "image", "varied": "bytes", "indexed": "bytes"}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_was_stored_comes_back(name, tfds_dir):
+    source = data.load(name, tfds_dir)
+    assert source.splits == ("train", "test")
+    assert source.class_names == ("cat", "dog", "eel")
+    assert source.image_shape == ((24, 24, 3) if name == "fixed" else None)
+    for split, first, count in (("train", 0, 30), ("test", 30, 12), ("train[80%:]", 24, 6)):
+        assert source.size(split) == count
+        records = source.records(split)
+        assert records.payload == KINDS[name]
+        payload, labels = records.fetch(np.arange(count))
+        np.testing.assert_array_equal(labels, np.arange(first, first + count) % 3)
+        np.testing.assert_array_equal(source.labels(split), labels)
+        image = payload[3] if name == "fixed" else decode(tf.constant(payload[3])).numpy()
+        np.testing.assert_array_equal(image, picture(first + 3, *image.shape[:2]))
+
+
+def test_a_large_set_is_streamed(tfds_dir, monkeypatch):
+    monkeypatch.setattr(tfds_source, "MEMORY_LIMIT", 0)
+    source = data.load("varied", tfds_dir)
+    records = source.records("train[10:20]+test[5:]")
+    assert isinstance(records, StreamRecords)
+    assert source.size("train[10:20]+test[5:]") == records.size == 17
+    expected = [*range(10, 20), *range(35, 42)]
+    np.testing.assert_array_equal(records.labels(), np.array(expected) % 3)
+    for index, image, label in records.in_order().as_numpy_iterator():
+        pixels = decode(tf.constant(image)).numpy()
+        np.testing.assert_array_equal(pixels, picture(expected[index], *pixels.shape[:2]))
+        assert label == expected[index] % 3
+    assert "record 9 of" in records.describe(14)
+    assert "test" in records.describe(14)
+
+
+def test_a_folder_of_a_prepared_set(tfds_dir):
+    assert data.load(str(tfds_dir / "fixed" / "1.0.0")).size("train") == 30
+
+
+def test_pieces_in_memory_and_streamed_do_not_join(tfds_dir, monkeypatch):
+    sizes = tfds.builder_from_directory(tfds_dir / "varied" / "1.0.0").info.splits
+    monkeypatch.setattr(tfds_source, "MEMORY_LIMIT", sizes["test"].num_bytes)
+    with pytest.raises(DataError, match="prepare the data set as ArrayRecord"):
+        data.load("varied", tfds_dir).records("train+test")
+
+
+def test_a_missing_split_lists_the_valid_ones(tfds_dir):
+    with pytest.raises(DataError, match="fixed has no split 'validation': it has train, test"):
+        data.load("fixed", tfds_dir).size("validation")
+
+
+def test_without_an_image_feature(tmp_path):
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="numbers",
+        version="1.0.0",
+        data_dir=tmp_path,
+        split_datasets={"train": tf.data.Dataset.from_tensor_slices({"x": np.arange(4)})},
+        features=tfds.features.FeaturesDict({"x": tfds.features.Scalar(np.int64)}),
+    )
+    with pytest.raises(DataError, match="'numbers' has no image feature named 'image': .* x$"):
+        data.load("numbers", tmp_path)
+
+
+def test_not_prepared(tmp_path):
+    with pytest.raises(DataError) as raised:
+        data.load("imagenet2012", tmp_path)
+    message = str(raised.value)
+    assert "\n" not in message
+    assert f"'imagenet2012' is not prepared in {tmp_path}" in message
+    assert "ILSVRC2012_img_train.tar" in message
+    assert f"tfds build imagenet2012 --data_dir={tmp_path}" in message
+    assert "--config=configs/barlow_digits.py" in message
+
+
+def test_an_unknown_name_gets_close_ones(tfds_dir):
+    with pytest.raises(DataError, match="no data set 'cifar01': .*; close names: cifar10"):
+        data.load("cifar01", tfds_dir)
+    with pytest.raises(DataError, match="close names: varied"):
+        data.load("varid", tfds_dir)
+    with pytest.raises(DataError, match="close names: .*digits"):
+        data.load("digit", tfds_dir)
