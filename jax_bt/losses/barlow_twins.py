@@ -33,7 +33,7 @@ def barlow_twins(
     z_a: Array,
     z_b: Array,
     *more: Array,
-    lambd: float | Array | str = 0.0051,
+    lambd: float | Array | Literal["1/d"] = 0.0051,
     axis_name: str | None = None,
     form: Literal["auto", "cross_correlation", "gram"] = "auto",
     terms: Literal["both", "invariance", "redundancy"] = "both",

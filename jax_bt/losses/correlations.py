@@ -25,7 +25,7 @@ def correlations(
     pairs: Pairs,
     *,
     scale: float = 1.0,
-    form: str = "auto",
+    form: forms.Form = "auto",
     axis_name: str | None = None,
     precision: str | None = "highest",
 ) -> tuple[Array, Array]:

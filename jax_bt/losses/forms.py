@@ -5,9 +5,10 @@ counts, per device and for value and gradient, multiplications, bytes through me
 the wire, and turns bytes into the multiply-adds an accelerator does meanwhile.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-FORMS = ("auto", "cross_correlation", "gram")
+Form = Literal["auto", "cross_correlation", "gram"]
+FORMS = get_args(Form)
 
 # Float32 operations in the time of one byte: TPU v5e at full float32 precision does 33 TFLOP/s (six
 # bfloat16 passes), moves 0.82 TB/s through memory and 0.2 TB/s between chips. An A100 has 13 and
@@ -95,8 +96,13 @@ def choose(n: int, d: int, *, axis_size: int, cross: int, own: int, views: int) 
 
 
 def chosen_form(
-    n: int, d: int, *, loss: str = "barlow_twins", axis_size: int = 1, views: int = 2
-) -> str:
+    n: int,
+    d: int,
+    *,
+    loss: str = "barlow_twins",
+    axis_size: int = 1,
+    views: int = 2,
+) -> Form:
     """The form that ``form="auto"`` takes.
 
     Args:
