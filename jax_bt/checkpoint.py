@@ -73,7 +73,10 @@ def open(
     try:
         yield manager
     finally:
-        manager.close()
+        try:
+            manager.close()
+        except Exception as error:  # noqa: BLE001 - as in save
+            raise _write_error(manager, error) from error
 
 
 def save(manager: Manager | None, state: PyTree) -> None:
@@ -189,7 +192,7 @@ def _checksum(tree: PyTree) -> np.ndarray:
     """CRC-32 of all bytes; Orbax's files find a missing piece, not every changed one."""
     value = 0
     for leaf in jax.tree.leaves(tree):
-        value = zlib.crc32(np.ascontiguousarray(leaf).data.cast("B") if leaf.size else b"", value)
+        value = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8), value)
     return np.array(value, np.uint32)
 
 

@@ -6,9 +6,12 @@ class Expected(Exception):
 
     Attributes:
       exit_code: of the program that it ends.
+      everywhere: whether all processes of a run meet it at the same step, so that none has to
+        tell the others.
     """
 
     exit_code = 2
+    everywhere = False
 
 
 class UsageError(Expected, ValueError):
@@ -27,9 +30,17 @@ class Diverged(Expected):
     """A loss or gradient norm is not finite; nothing of it has been saved."""
 
     exit_code = 3
+    everywhere = True
 
 
 class Stopped(Expected):
     """SIGINT or SIGTERM arrived; the state is saved and the same command goes on from there."""
 
+    everywhere = True
     exit_code = 75  # "try again later", EX_TEMPFAIL of sysexits.h
+
+
+class ProcessLost(Expected):
+    """Another process of the run died or went silent; the last checkpoint is what remains."""
+
+    exit_code = 69  # EX_UNAVAILABLE

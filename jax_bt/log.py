@@ -24,7 +24,9 @@ def loss_terms(record: Mapping[str, Any]) -> dict[str, float]:
     return {
         name: value
         for name, value in record.items()
-        if name not in ("step", "seconds", "skipped") and not name.endswith(NOT_TERMS) and "/" not in name
+        if name not in ("step", "seconds", "skipped")
+        and not name.endswith(NOT_TERMS)
+        and "/" not in name
     }
 
 
@@ -53,7 +55,7 @@ class Log:
         last_good: Callable[[], int | None] = lambda: None,
     ):
         self._writer, self._rates, self._every, self._total = writer, rates, every, total_steps
-        self._skip_limit, self._last_good, self._skipped = skip_limit, last_good, 0
+        self._skip_limit, self._last_good = skip_limit, last_good
         self._pending: deque[tuple[int, float, Mapping[str, Array]]] = deque()
 
     def add(self, step: int, terms: Mapping[str, Array]) -> None:
@@ -90,9 +92,7 @@ class Log:
         if bad and (self._skip_limit is None or skipped > self._skip_limit):
             raise Diverged(self._explain(step, terms, bad, skipped))
 
-    def _explain(
-        self, step: int, terms: Mapping[str, Array], bad: list[str], skipped: int
-    ) -> str:
+    def _explain(self, step: int, terms: Mapping[str, Array], bad: list[str], skipped: int) -> str:
         shown = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
         good = self._last_good()
         counted = f" ({skipped} steps skipped, {self._skip_limit} allowed)" if skipped else ""
@@ -103,4 +103,6 @@ class Log:
         )
         if self._skip_limit is None:
             advice += "; --config.skip_nonfinite=10 leaves out up to 10 such steps"
-        return f"{' and '.join(bad)} not finite at step {step}{counted}: {shown}; {kept}. Try {advice}"
+        return (
+            f"{' and '.join(bad)} not finite at step {step}{counted}: {shown}; {kept}. Try {advice}"
+        )

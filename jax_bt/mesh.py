@@ -1,8 +1,13 @@
 """Devices and how arrays lie on them: the only file that names the axis of the mesh."""
 
+import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -16,8 +21,10 @@ SHARDED = P(AXIS)  # along the first dimension: examples
 def make_mesh(devices: list[jax.Device] | None = None) -> Mesh:
     """A one-dimensional mesh over ``devices``, by default all of every process."""
     devices = jax.devices() if devices is None else devices
+    # By process, so that the slices the processes load follow one another in the global batch.
+    devices = sorted(devices, key=lambda device: (device.process_index, device.id))
     # Auto axes: under Explicit ones z.T @ z of a sharded batch is refused as ambiguous.
-    return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+    return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -41,6 +48,41 @@ def to_global(mesh: Mesh, batch: PyTree) -> PyTree:
       The same pytree of ``jax.Array`` (global batch, ...), sharded along the first dimension.
     """
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharded(mesh), x), batch)
+
+
+def any_process(mesh: Mesh, flags: tuple[bool, ...]) -> Array | tuple[bool, ...]:
+    """For each flag whether any process raises it; every process must call this in turn.
+
+    With several processes the answer is still being computed: reading it waits for the devices.
+    """
+    if jax.process_count() == 1:
+        return flags
+    mine = np.tile(flags, (len(mesh.local_devices), 1))
+    return _any(jax.make_array_from_process_local_data(sharded(mesh), mine), replicated(mesh))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _any(flags: Array, sharding: NamedSharding) -> Array:
+    return jax.lax.with_sharding_constraint(jnp.any(flags, axis=0), sharding)
+
+
+def from_first_process(mesh: Mesh, tree: PyTree) -> PyTree:
+    """Replicates the first process's arrays over the mesh, bit for bit.
+
+    Args:
+      mesh: the mesh of all processes' devices.
+      tree: pytree of host arrays; the values of all but the first process are not looked at.
+
+    Returns:
+      The same pytree of ``jax.Array``.
+    """
+    # Sums of bytes of which all but one are zero: adding floats would lose the sign of -0.0.
+    flat = jax.tree.map(lambda x: np.frombuffer(np.asarray(x).tobytes(), np.uint8), tree)
+    flat = multihost_utils.broadcast_one_to_all(flat)
+    whole = jax.tree.map(
+        lambda x, f: np.asarray(f).view(np.asarray(x).dtype).reshape(np.shape(x)), tree, flat
+    )
+    return jax.device_put(whole, replicated(mesh))
 
 
 def check_divides(global_batch: int, mesh: Mesh) -> None:

@@ -19,6 +19,7 @@ class TrainState:
       opt_state: the optimiser's state.
       target: what the method keeps beside the parameters: EMA copy, queue; () for most.
       key: the run's PRNG key. A step folds its number in, so nothing else has to be kept.
+      skipped: int32 scalar, the updates left out because they were not finite.
     """
 
     step: Array
@@ -27,6 +28,7 @@ class TrainState:
     opt_state: PyTree
     target: PyTree
     key: Array
+    skipped: Array | int = 0
 
     @property
     def variables(self) -> dict[str, PyTree]:

@@ -59,6 +59,7 @@ def init_state(
             opt_state=optimizer.init(params),
             target=method.init_target(networks, variables, **options),
             key=key,
+            skipped=jnp.zeros((), jnp.int32),
         )
 
     return jax.jit(init, out_shardings=replicated(mesh))(seed)
@@ -74,6 +75,7 @@ def make_train_step(
     target_options: Mapping[str, Any] | None = None,
     gradient_scale: float = 1.0,
     total_steps: int | None = None,
+    skip_nonfinite: bool = False,
 ) -> Step:
     """Compiles one step: (state, batch) -> (state, metrics).
 
@@ -92,6 +94,8 @@ def make_train_step(
       gradient_scale: factor on the gradient. The reference Barlow Twins code on W GPUs applies
         1/W of the true gradient, unseen by LARS except against weight decay, but not by the
         unadapted one-dimensional parameters: 1/W reproduces it (docs/scaling.md).
+      skip_nonfinite: a step whose loss or gradient is not finite changes nothing but its number and
+        the count of such steps, which is then among the metrics as "skipped".
 
     Returns:
       The step. It takes a state, which it consumes (the buffers are donated), and a batch with
@@ -123,7 +127,7 @@ def make_train_step(
     def step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
         gradient = jax.value_and_grad(mapped_loss, has_aux=True)
         rest = state.replace(params=(), opt_state=())
-        (_, outputs), grads = gradient(state.params, rest, batch["views"])
+        (loss, outputs), grads = gradient(state.params, rest, batch["views"])
         grads = jax.tree.map(lambda g: g * gradient_scale, grads)
         params, opt_state, norms = optim.update(optimizer, grads, state.opt_state, state.params)
         params = _constrain(method, params)
@@ -137,7 +141,13 @@ def make_train_step(
             opt_state=opt_state,
             target=target,
         )
-        return new_state, outputs.terms | norms
+        metrics = outputs.terms | norms
+        if skip_nonfinite:
+            good = jnp.isfinite(loss) & jnp.isfinite(norms["gradient_norm"])
+            old_state = state.replace(step=new_state.step, skipped=state.skipped + 1)
+            new_state = jax.tree.map(lambda a, b: jnp.where(good, a, b), new_state, old_state)
+            metrics["skipped"] = new_state.skipped
+        return new_state, metrics
 
     return jax.jit(
         step,

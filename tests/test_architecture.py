@@ -13,9 +13,19 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Higher levels import lower ones; a folder's files share its level.
 LEVELS = {
-    0: {"stats", "schedules", "errors"},
+    0: {"stats", "schedules", "errors", "processes"},
     1: {"losses", "models", "optim", "augment", "data", "mesh"},
-    2: {"state", "methods", "step", "diagnostics", "evaluate", "checkpoint", "metrics", "log"},
+    2: {
+        "state",
+        "methods",
+        "step",
+        "diagnostics",
+        "evaluate",
+        "checkpoint",
+        "metrics",
+        "log",
+        "pace",
+    },
     3: {
         "weights",
         "plan",

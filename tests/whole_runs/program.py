@@ -1,0 +1,76 @@
+"""The program as child processes, and what a run left behind."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import orbax.checkpoint as ocp
+
+from jax_bt import metrics
+
+ROOT = pathlib.Path(__file__).parents[2]
+TIMES = {"seconds", "images_per_second"}
+
+
+def start(workdir, *words, devices=1, config="tests/whole_runs/tiny.py", **environment):
+    """Starts one process of ``python -m jax_bt.main``; its output is one stream of text."""
+    env = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)} | environment
+    # A tiny step compiles in less than the second from which programs are kept by default.
+    env |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "jax_bt.main", f"--config={config}", f"--workdir={workdir}", *words],
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def start_all(workdir, count, *words, devices=1):
+    """Starts the processes of one run, which get to know each other by flags."""
+    flags = [f"--coordinator=localhost:{free_port()}", f"--num_processes={count}"]
+    return [
+        start(workdir, *flags, f"--process_id={i}", *words, devices=devices) for i in range(count)
+    ]
+
+
+def end(process, code=0, timeout=300):
+    """Waits for a process and its exit code; returns what it said."""
+    said = process.communicate(timeout=timeout)[0]
+    assert process.returncode == code, f"exit code {process.returncode}:\n{said}"
+    return said
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("", 0))
+        return s.getsockname()[1]
+
+
+def history(workdir):
+    """The lines of metrics.jsonl without what depends on the clock."""
+    return [
+        {name: value for name, value in record.items() if name not in TIMES}
+        for record in metrics.read(workdir)
+    ]
+
+
+def arrays(workdir):
+    """Every array of the newest checkpoint by name, read by Orbax alone."""
+    folder = pathlib.Path(workdir).absolute() / "checkpoints"
+    newest = max(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+    tree = ocp.StandardCheckpointer().restore(folder / str(newest) / "state")
+    found, todo = {}, [((), tree)]
+    while todo:
+        path, node = todo.pop()
+        items = node.items() if isinstance(node, dict) else enumerate(node)
+        for key, value in items:
+            if isinstance(value, dict | list | tuple):
+                todo.append(((*path, str(key)), value))
+            elif value is not None:
+                found["/".join((*path, str(key)))] = np.asarray(value)
+    return found
