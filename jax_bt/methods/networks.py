@@ -62,13 +62,16 @@ class Networks(NamedTuple):
         for branch in (0, 1):
             x = images
             for name, module in self.chain(branch):
+                if name in variables["params"]:  # a network of both branches
+                    x = module.apply(_of(variables, name), x, train=False)
+                    continue
                 # The name, not the position, picks the key: adding a head changes no other.
                 own_key = jax.random.fold_in(key, zlib.crc32(name.encode()))
-                if name not in variables["params"]:
-                    made = module.init(own_key, x, train=False)
-                    variables["params"][name] = made["params"]
-                    variables["batch_stats"][name] = made.get("batch_stats", {})
-                x = module.apply(_of(variables, name), x, train=False)
+                x, made = module.init_with_output(own_key, x, train=False)
+                variables["params"][name] = made["params"]
+                variables["batch_stats"][name] = made.get("batch_stats", {})
+            if not any(name.endswith("_b") for name in self.modules):
+                break
         return variables
 
     def __call__(

@@ -1,0 +1,13 @@
+"""BYOL on handwritten digits: minutes on a laptop, no download.
+
+python -m jax_bt.main --config=configs/byol_digits.py
+"""
+
+from jax_bt import config
+
+
+def get_config(arg: str = ""):
+    c = config.digits(method="byol")
+    c.heads.projector = c.heads.predictor = (256, 64)
+    c.target.momentum = 0.9  # 300 steps: a slower target would hardly leave its start
+    return config.smoke(c) if arg == "smoke" else c

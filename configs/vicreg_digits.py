@@ -1,0 +1,12 @@
+"""VICReg on handwritten digits: minutes on a laptop, no download.
+
+python -m jax_bt.main --config=configs/vicreg_digits.py
+"""
+
+from jax_bt import config
+
+
+def get_config(arg: str = ""):
+    c = config.digits(method="vicreg")
+    c.heads.projector = (256, 256, 256)
+    return config.smoke(c) if arg == "smoke" else c
