@@ -9,7 +9,7 @@ hue 0.93 and 0.34 ms, saturation 0.24 and 0.05, blur 0.82 and 0.70, solarize 0.6
 import numpy as np
 import tensorflow as tf
 
-from jax_bt.data import resample
+from jax_bt.data import blur, resample
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601
 _GRAY = np.tile(LUMA, (3, 1))
@@ -94,48 +94,8 @@ def horizontal_flip(planes: tf.Tensor) -> tf.Tensor:
     return tf.reverse(planes, [2])  # a slice [::-1] is not vectorised
 
 
-def _across(rows: tf.Tensor, planes: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    """rows @ plane @ columns^T for each plane: rows (h, H), columns (w, W) -> (3, h, w)."""
-    return tf.matmul(rows, tf.matmul(planes, columns, transpose_b=True))
-
-
-def box_radius(sigma: tf.Tensor | float) -> tf.Tensor:
-    """Radius of the box of which three passes have the variance sigma^2.
-
-    With s = sigma^2 / 3 and l = floor((sqrt(12 s + 1) - 1) / 2), the radius is l + a,
-    a = (2 l + 1) (l (l + 1) - 3 s) / (6 (s - (l + 1)^2)).
-    """
-    s = tf.square(tf.cast(sigma, tf.float32)) / 3.0
-    whole = tf.floor((tf.sqrt(12.0 * s + 1.0) - 1.0) / 2.0)
-    part = (2 * whole + 1) * (whole * (whole + 1) - 3 * s) / (6 * (s - tf.square(whole + 1)))
-    return whole + part
-
-
-def _box(radius: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-    """(length, length) matrix of one pass of the box filter, the edge pixels repeated outwards.
-
-    Weight 1 for |d| <= l, a for |d| = l + 1: clip(radius + 1 - |d|, 0, 1), over 2 radius + 1. What
-    would be read beyond an edge is added to the edge's own column.
-    """
-    at = tf.range(length)
-    i, j = tf.cast(at, tf.float32)[:, None], tf.cast(at, tf.float32)[None]
-    last = tf.cast(length - 1, tf.float32)
-    inside = tf.clip_by_value(radius + 1 - tf.abs(i - j), 0.0, 1.0)
-    before = tf.nn.relu(radius - i) * tf.cast(at == 0, tf.float32)
-    after = tf.nn.relu(radius - last + i) * tf.cast(at == length - 1, tf.float32)
-    return (inside + before + after) / (2 * radius + 1)
-
-
 def gaussian_blur(planes: tf.Tensor, sigma: tf.Tensor | float) -> tf.Tensor:
-    radius = box_radius(sigma)
-    rows = _box(radius, tf.shape(planes)[1])
-    rows = rows @ rows @ rows
-    if planes.shape[1] is not None and planes.shape[1] == planes.shape[2]:
-        columns = rows
-    else:
-        columns = _box(radius, tf.shape(planes)[2])
-        columns = columns @ columns @ columns
-    return clip(tf.ensure_shape(_across(rows, planes, columns), planes.shape))
+    return clip(blur.gaussian_blur(planes, sigma))
 
 
 def resize(image: tf.Tensor, height: int, width: int, method: str) -> tf.Tensor:
