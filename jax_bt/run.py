@@ -4,6 +4,7 @@ import inspect
 from types import ModuleType
 from typing import NamedTuple
 
+import jax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -116,7 +117,18 @@ def train_step(run: Run, config: ConfigDict) -> steps.Step:
         total_steps=run.total_steps,
         gradient_scale=config.gradient_scale,
         skip_nonfinite=config.skip_nonfinite is not None,
+        augment=_augment(run) if config.data.device_augment else None,
     )
+
+
+def _augment(run: Run):
+    """What follows the crop, on the device: keyed by (seed, epoch, example index, view)."""
+
+    def make(batch, key, step):
+        key = jax.random.fold_in(key, step // run.steps_per_epoch)
+        return augment.device.views(batch["views"], batch["index"], run.recipes, key)
+
+    return make
 
 
 def _second_encoder(config: ConfigDict) -> dict | None:

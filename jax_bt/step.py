@@ -15,7 +15,8 @@ from jax_bt.methods.networks import Networks, Outputs
 from jax_bt.state import TrainState
 
 PyTree = Any
-NETWORKS, TARGET, STEPS = range(3)  # what the run's key is folded with, so that no stream repeats
+# What the run's key is folded with, so that no stream repeats.
+NETWORKS, TARGET, STEPS, VIEWS = range(4)
 Step = Callable[[TrainState, PyTree], tuple[TrainState, dict[str, Array]]]
 
 
@@ -76,6 +77,7 @@ def make_train_step(
     gradient_scale: float = 1.0,
     total_steps: int | None = None,
     skip_nonfinite: bool = False,
+    augment: Callable[[PyTree, Array, Array], tuple[Array, ...]] | None = None,
 ) -> Step:
     """Compiles one step: (state, batch) -> (state, metrics).
 
@@ -96,6 +98,8 @@ def make_train_step(
         unadapted one-dimensional parameters: 1/W reproduces it (docs/scaling.md).
       skip_nonfinite: a step whose loss or gradient is not finite changes nothing but its number and
         the count of such steps, which is then among the metrics as "skipped".
+      augment: (batch, key of the run, step) -> views: what is left to the device of making the
+        views; by default the batch has them ready.
 
     Returns:
       The step. It takes a state, which it consumes (the buffers are donated), and a batch with
@@ -127,7 +131,10 @@ def make_train_step(
     def step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
         gradient = jax.value_and_grad(mapped_loss, has_aux=True)
         rest = state.replace(params=(), opt_state=())
-        (loss, outputs), grads = gradient(state.params, rest, batch["views"])
+        views = batch["views"]
+        if augment is not None:
+            views = augment(batch, jax.random.fold_in(state.key, VIEWS), state.step)
+        (loss, outputs), grads = gradient(state.params, rest, views)
         grads = jax.tree.map(lambda g: g * gradient_scale, grads)
         params, opt_state, norms = optim.update(optimizer, grads, state.opt_state, state.params)
         params = _constrain(method, params)

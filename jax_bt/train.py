@@ -63,6 +63,11 @@ def train(
     return finish.finish(run, config, source, folder, untrained=untrained, trained=trained)
 
 
+def step_input(batch: dict[str, Any]) -> dict[str, Any]:
+    """What the step takes of a batch; indices as 32 bits, which JAX has without x64."""
+    return {"views": batch["views"], "index": batch["index"].astype(np.uint32)}
+
+
 def _steps(run, config, source, folder, state, start, manager):
     """The loop: every step from ``start`` on; returns the last state, saved."""
     step_function = runs.train_step(run, config)
@@ -75,6 +80,7 @@ def _steps(run, config, source, folder, state, start, manager):
         start_step=start,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
+        host_only=config.data.device_augment,
     )
     size = config.batch_size
     writer = metrics.Writer(
@@ -91,7 +97,7 @@ def _steps(run, config, source, folder, state, start, manager):
         )
         pace = Pace(run.mesh, config.checkpoint.every_steps, config.checkpoint.every_minutes)
         for step in range(start, run.total_steps):
-            batch = meshes.to_global(run.mesh, {"views": next(batches)["views"]})
+            batch = meshes.to_global(run.mesh, step_input(next(batches)))
             state, terms = step_function(state, batch)
             log.add(step, terms)
             stop, save = pace.decide(step, stop=bool(received))

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jax_bt import config as configs
+from jax_bt import data, methods, optim, run, schedules, state, step, train
 from jax_bt import mesh as meshes
-from jax_bt import methods, optim, schedules, state, step
+from jax_bt.augment import device
 from jax_bt.methods.networks import Networks
 from jax_bt.models.heads import MLP
 from jax_bt.models.resnet import ResNet
@@ -125,6 +127,40 @@ def test_small_resnet_is_the_same_on_any_number_of_devices():
             runs[devices][1],
             runs[1][1],
         )
+
+
+def test_device_augmentation_is_part_of_the_step():
+    """The step with crops is the step with the views that ``augment.device`` makes of them."""
+    config = configs.digits("smoke")
+    config.data.device_augment = True
+    config.heads.projector = (8, 8)
+    built = run.build(config, 1297, meshes.make_mesh())
+    encoder = ResNet((1,), bottleneck=False, features=4, stem="cifar", axis_name=meshes.AXIS)
+    built = built._replace(networks=Networks({**built.networks.modules, "encoder": encoder}))
+    source = data.load("digits")
+    batches = data.batches(
+        source,
+        "train",
+        global_batch=config.batch_size,
+        seed=config.seed,
+        recipes=built.recipes,
+        start_step=81,  # the second epoch, so that the key's epoch counts
+        host_only=True,
+    )
+    batch = train.step_input(next(batches))
+    assert batch["views"][0].dtype == np.uint8
+
+    def loss(device_augment, views):
+        config.data.device_augment = device_augment
+        current = run.init_state(built, config)
+        current = current.replace(step=current.step + 81)
+        inputs = meshes.to_global(built.mesh, {**batch, "views": views})
+        return run.train_step(built, config)(current, inputs)[1]["loss"]
+
+    key = jax.random.fold_in(jax.random.key(config.seed), step.VIEWS)
+    views = device.views(batch["views"], batch["index"], built.recipes, jax.random.fold_in(key, 1))
+    assert built.steps_per_epoch == 81
+    np.testing.assert_allclose(loss(True, batch["views"]), loss(False, views), rtol=1e-4)
 
 
 def test_gradient_scale_is_the_references_factor():

@@ -13,10 +13,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.experimental import topologies
-from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from jax_bt import mesh as meshes
 from jax_bt import run as runs
 from jax_bt.errors import UsageError
 from jax_bt.plan import chips
@@ -34,14 +32,11 @@ class Program(NamedTuple):
       compiled: what jax's ``Lowered.compile`` returns; None if the compiler found that it does not
         fit the memory.
       needed: bytes of temporaries the compiler asked for where it does not fit, else None.
-      residuals: bytes a device keeps from the forward for the backward pass, as traced, before
-        XLA fuses or recomputes any of them.
       seconds: the compilation alone took, without tracing.
     """
 
     compiled: Any
     needed: int | None
-    residuals: int
     seconds: float
 
 
@@ -74,7 +69,8 @@ def devices(target: chips.Slice, kind: str) -> list[jax.Device]:
     """The devices of a slice: described by libtpu, or as many simulated ones of the CPU.
 
     Raises:
-      UsageError: jax has started with fewer simulated devices; how many is settled only once.
+      UsageError: jax has started with fewer simulated devices, as it settles that only once; or
+        libtpu does not know the slice.
     """
     if kind == SIMULATED:
         if (count := len(jax.devices("cpu"))) < target.devices:
@@ -87,20 +83,25 @@ def devices(target: chips.Slice, kind: str) -> list[jax.Device]:
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
     os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
     os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-8")
+    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # several plans at a time
     options = {}
     if target.chips == 1:
         options["chips_per_host_bounds"] = (1, 1, 1)  # 2x2x1 otherwise
     if target.chip == "v4":
         options["chip_config_name"] = "megacore"  # both cores as one device, as Cloud TPU has them
-    described = topologies.get_topology_desc(topology_name=target.name, platform="tpu", **options)
+    try:
+        described = topologies.get_topology_desc(target.name, platform="tpu", **options)
+    except jax.errors.JaxRuntimeError as error:
+        said = str(error).splitlines()[0]
+        raise UsageError(
+            f"libtpu cannot describe {target.name}: {said}; --backend=cpu plans without it"
+        ) from error
     return list(described.devices)
 
 
 def make(run: runs.Run, config: ConfigDict, state: PyTree, batch: PyTree, effort: str) -> Program:
     """Compiles the step of a run from shapes alone."""
-    traced = runs.train_step(run, config).trace(state, batch)
-    kept = residuals(traced.jaxpr.jaxpr, run.mesh)
-    lowered = traced.lower()
+    lowered = runs.train_step(run, config).lower(state, batch)
     start = time.perf_counter()
     try:
         with _effort(effort):
@@ -109,17 +110,18 @@ def make(run: runs.Run, config: ConfigDict, state: PyTree, batch: PyTree, effort
         compiled, needed = None, out_of_memory(str(error))
         if needed is None:
             raise
-    return Program(compiled, needed, kept, time.perf_counter() - start)
+    return Program(compiled, needed, time.perf_counter() - start)
 
 
 def abstract(run: runs.Run, config: ConfigDict) -> tuple[PyTree, PyTree]:
     """State and batch as shapes and dtypes."""
     state = jax.eval_shape(lambda: runs.init_state(run, config))
+    dtype = jnp.uint8 if config.data.device_augment else jnp.float32
     views = tuple(
-        jax.ShapeDtypeStruct((config.batch_size, recipe.size, recipe.size, 3), jnp.float32)
+        jax.ShapeDtypeStruct((config.batch_size, recipe.size, recipe.size, 3), dtype)
         for recipe in run.recipes
     )
-    return state, {"views": views}
+    return state, {"views": views, "index": jax.ShapeDtypeStruct((config.batch_size,), jnp.uint32)}
 
 
 def out_of_memory(message: str) -> int | None:
@@ -131,24 +133,6 @@ def out_of_memory(message: str) -> int | None:
         return None
     number, unit = [group for group in found.groups() if group]
     return int(float(number) * 1024 ** (1 + "KMG".index(unit)))
-
-
-def residuals(jaxpr: Any, mesh: Mesh) -> int:
-    """Bytes a device hands from its forward to its backward pass.
-
-    Both are maps over the devices in the step's program: what the later one takes from the earlier
-    one is exactly what differentiation saves.
-    """
-    made, total = set(), 0
-    for equation in jaxpr.eqns:
-        if equation.primitive.name != "shard_map":
-            continue
-        for variable, spec in zip(equation.invars, equation.params["in_specs"], strict=True):
-            if id(variable) in made:
-                share = mesh.size if meshes.AXIS in jax.tree.leaves(tuple(spec)) else 1
-                total += variable.aval.size * variable.aval.dtype.itemsize // share
-        made |= {id(variable) for variable in equation.outvars}
-    return total
 
 
 @contextmanager
