@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from jax_bt import mesh as meshes
 from jax_bt import run as runs
 from jax_bt.errors import UsageError
-from jax_bt.plan import chips, program, report
+from jax_bt.plan import chips, hlo, program, report
 from jax_bt.plan.report import text
 from jax_bt.plan.sizes import train_size as find_size
 
@@ -52,15 +52,16 @@ def plan(
     jax.config.update("jax_platforms", "cpu")
     program.simulate(target.devices)  # also for a TPU's program: see below, where it does not fit
     run, state, batch, made = _compile(config, size, target, kind, effort)
-    simulated = kind == program.SIMULATED
-    bytes_ = report.memory(made, state, batch, target.devices, simulated)
+    bytes_ = report.memory(made, state, batch, target.devices, kind == program.SIMULATED)
     compiled, seconds, costs_from = made.compiled, made.seconds, kind
-    if compiled is None:  # the compiler gave up on the memory, but its work is worth knowing
+    if compiled is None:  # the compiler gave up on the memory, but the work is worth knowing
         costs_from = program.SIMULATED
         _, _, _, again = _compile(config, size, target, costs_from, effort)
         compiled, seconds = again.compiled, seconds + again.seconds
+    hlo_text = compiled.as_text()
+    bytes_["activations"] = hlo.activations(hlo_text) if made.compiled else None
+    costs = report.work(compiled.cost_analysis(), hlo_text, target)
     hbm = chips.CHIPS[target.chip].hbm_bytes // chips.CHIPS[target.chip].devices
-    costs = report.work(compiled, target)
     return {
         "method": config.method,
         "topology": target.name,

@@ -1,5 +1,6 @@
-"""What a compiled program sends between devices, read from its HLO text."""
+"""What a compiled program sends between devices and keeps in memory, read from its HLO text."""
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -11,11 +12,25 @@ KINDS = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "collective
 RING = {"all_reduce": 2.0, "all_gather": 1.0, "reduce_scatter": 1.0, "all_to_all": 1.0}
 
 _COMPUTATION = re.compile(r"(ENTRY )?%?([\w.\-]+) \(.*\{\s*$")
-_INSTRUCTION = re.compile(r"\s+(?:ROOT )?%?[\w.\-]+ = (.*?) ([a-z][a-z0-9\-]*)\((.*)$")
+_INSTRUCTION = re.compile(r"\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z0-9\-]*)\((.*)$")
 _ARRAY = re.compile(r"\b([a-z]+\d*[a-z0-9]*)\[([\d,]*)\]")
 _CALLED = re.compile(r"(?:calls|body|condition|to_apply)=%?([\w.\-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+_CHAIN = re.compile(r'chain_id="(\d+)"')
+_OPERAND = re.compile(r"%([\w.\-]+)")
+_SOURCE = re.compile(r'op_name="([^"]*)"')
+# Give another name to memory that exists.
+_ALIASES = ("bitcast", "get-tuple-element", "tuple", "optimization-barrier")
+
+
+class Instruction(NamedTuple):
+    """One line: ``%name = types operation(rest``."""
+
+    name: str
+    types: str
+    operation: str
+    rest: str
 
 
 class Traffic(NamedTuple):
@@ -36,35 +51,34 @@ class Traffic(NamedTuple):
 def collectives(text: str, devices: int) -> Traffic:
     """Adds up the collectives of a compiled program.
 
-    An asynchronous pair of start and done counts once, and the body of a loop as often as the
-    compiler knows it to run.
+    An asynchronous pair of start and done counts once, as does one spread over several fused
+    operations; the body of a loop counts as often as it runs.
 
     Args:
       text: ``compiled.as_text()``.
       devices: of the program.
     """
     computations, entry = _computations(text)
-    size, count, sent = Counter(), Counter(), 0.0
+    size, count, chains, sent = Counter(), Counter(), set(), 0.0
 
     def visit(name: str, times: int, scattered: bool) -> None:
         nonlocal sent
-        for types, operation, rest in computations.get(name, ()):
-            kind = operation.removesuffix("-start").replace("-", "_")
-            kind = {"ragged_all_to_all": "all_to_all"}.get(kind, kind)
+        for _, types, operation, rest in computations.get(name, ()):
+            kind = operation.removesuffix("-start").removeprefix("ragged-").replace("-", "_")
             if kind in KINDS:
+                # A TPU overlaps a collective with products by fusing a piece of it into each.
+                if chain := _CHAIN.search(rest):
+                    if (kind, chain[1]) in chains:
+                        continue
+                    chains.add((kind, chain[1]))
                 group = _group(rest, devices)
-                if scattered and kind == "all_reduce":
-                    kind = "reduce_scatter"
-                    bytes_ = _bytes(types)
-                else:
-                    bytes_ = _whole(kind, types, group, operation.endswith("-start"))
+                bytes_ = _whole(kind, types, group, operation.endswith("-start"))
+                kind = "reduce_scatter" if scattered and kind == "all_reduce" else kind
                 size[kind] += times * bytes_
                 count[kind] += times
-                ring = RING.get(kind)
-                sent += times * bytes_ * (1.0 if ring is None else ring * (group - 1) / group)
+                sent += times * bytes_ * (RING[kind] * (group - 1) / group if kind in RING else 1)
             elif not operation.endswith(("-done", "-update")):
-                trips = _TRIPS.search(rest)
-                inner = times * int(trips[1]) if trips and operation == "while" else times
+                inner = times * _trips(rest, computations) if operation == "while" else times
                 for called in _called(rest):
                     # TPU: a fusion of an all-reduce and a slice of its result.
                     visit(called, inner, called.startswith("all-reduce-scatter"))
@@ -73,16 +87,66 @@ def collectives(text: str, devices: int) -> Traffic:
     return Traffic({k: size[k] for k in KINDS}, {k: count[k] for k in KINDS}, sent)
 
 
-def _computations(text: str) -> tuple[dict[str, list[tuple[str, str, str]]], str]:
-    """The instructions (type, operation, rest) of every computation, and the entry's name."""
+def activations(text: str) -> int:
+    """The most bytes of forward results that a device holds at once for the backward pass.
+
+    Follows the schedule of the compiled program from where each result of the forward pass is made
+    to where it is last used; what XLA fuses away or recomputes is not there, and padding of layouts
+    is not counted.
+
+    Args:
+      text: ``compiled.as_text()`` of a value_and_grad.
+    """
+    computations, entry = _computations(text)
+    program = computations[entry]
+    owner: dict[str, tuple[str, ...]] = {}  # name -> instructions whose memory it refers to
+    made: dict[str, tuple[int, int]] = {}  # of the forward pass: when, bytes
+    forward: dict[str, bool] = {}
+    last: dict[str, int] = {}
+    for time, (name, types, operation, rest) in enumerate(program):
+        operands = [o for o in _OPERAND.findall(rest.split("), ")[0]) if o in owner]
+        for used in operands:
+            last |= dict.fromkeys(owner[used], time)
+        if operation in _ALIASES:
+            owner[name] = tuple({o for used in operands for o in owner[used]})
+            continue
+        owner[name] = (name,)
+        source = _SOURCE.search(rest)
+        if source:
+            forward[name] = "jvp" in source[1] and "transpose(" not in source[1]
+        else:  # a copy of what it takes
+            forward[name] = any(forward.get(o, False) for used in operands for o in owner[used])
+        if forward[name]:
+            made[name] = time, _bytes(re.sub(r"\w+\[[\d,]*\]\{[^}]*S\([^}]*\}", "", types))
+    change = Counter()
+    for name, (time, bytes_) in made.items():
+        change[time] += bytes_
+        change[last.get(name, time) + 1] -= bytes_
+    return max(itertools.accumulate(change[time] for time in sorted(change)), default=0)
+
+
+def _computations(text: str) -> tuple[dict[str, list[Instruction]], str]:
+    """The instructions of every computation in the order they run, and the entry's name."""
     computations, entry, current = {}, "", []
     for line in text.splitlines():
         if not line.startswith((" ", "}")) and (header := _COMPUTATION.match(line)):
             current = computations.setdefault(header[2], [])
             entry = header[2] if header[1] else entry
         elif found := _INSTRUCTION.match(line):
-            current.append(found.groups())
+            current.append(Instruction(*found.groups()))
     return computations, entry
+
+
+def _trips(rest: str, computations: dict[str, list[Instruction]]) -> int:
+    """How often a loop runs: as XLA notes, else the bound that jax's counter from 0 stays below."""
+    if noted := _TRIPS.search(rest):
+        return int(noted[1])
+    condition = computations.get(re.search(r"condition=%?([\w.\-]+)", rest)[1], [])
+    bounds = {i.name: i.rest.split(")")[0] for i in condition if i.operation == "constant"}
+    if condition and "direction=LT" in condition[-1].rest:
+        right = _OPERAND.findall(condition[-1].rest.split(")")[0])[-1]
+        return int(bounds.get(right, 1))
+    return 1
 
 
 def _called(rest: str) -> list[str]:

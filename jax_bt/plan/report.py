@@ -18,12 +18,11 @@ def memory(
 
     Returns:
       parameters, optimizer, statistics (running ones), target (EMA copy, queue), batch;
-      activations: saved by the forward for the backward pass, as traced; XLA fuses some away;
-      temporaries: activations, gradients and workspace as XLA lays them out;
+      temporaries: activations, gradients and workspace;
       program: the code;
-      peak: the most alive at any time, all of the above; on the CPU, where XLA does not say, it is
-        ``allocated``;
-      allocated: what the runtime sets aside, gaps of the layout included.
+      peak: the most in use at any time, all of the above; the CPU's compiler does not say, so that
+        there it is ``allocated``;
+      allocated: what the runtime sets aside, gaps between arrays included.
     """
     bytes_ = {
         "parameters": size(state.params),
@@ -31,14 +30,11 @@ def memory(
         "statistics": size(state.batch_stats),
         "target": size(state.target),
         "batch": size(batch) // devices,
-        "activations": program.residuals,
     }
     if program.compiled is None:
-        kept = sum(v for k, v in bytes_.items() if k != "activations")
-        total = program.needed + kept
-        return bytes_ | {
-            "temporaries": program.needed, "program": 0, "peak": total, "allocated": total
-        }  # fmt: skip
+        total = program.needed + sum(bytes_.values())
+        needed = {"temporaries": program.needed, "program": 0}
+        return bytes_ | needed | {"peak": total, "allocated": total}
     stats = program.compiled.memory_analysis()
     allocated = (
         stats.argument_size_in_bytes
@@ -60,7 +56,7 @@ def size(tree: PyTree) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def work(compiled: Any, target: chips.Slice) -> dict[str, Any]:
+def work(cost: dict[str, float], hlo_text: str, target: chips.Slice) -> dict[str, Any]:
     """What a device does in one step, and the least time that takes.
 
     Three rates bound a step: multiplying, moving bytes to and from the memory, sending them to
@@ -68,13 +64,17 @@ def work(compiled: Any, target: chips.Slice) -> dict[str, Any]:
     sum is given too, for none overlapping. The bytes accessed count every operand of every fused
     operation, those that stay on the chip included.
 
+    Args:
+      cost: ``compiled.cost_analysis()``.
+      hlo_text: ``compiled.as_text()``.
+      target: the slice, for its rates.
+
     Returns:
       flops_per_device, bytes_accessed_per_device, collective_bytes_per_device and
       collectives_per_step (by kind), bytes_sent_per_device, seconds (of each of the three),
       step_seconds_bound and step_seconds_without_overlap.
     """
-    cost = compiled.cost_analysis()
-    traffic = hlo.collectives(compiled.as_text(), target.devices)
+    traffic = hlo.collectives(hlo_text, target.devices)
     chip = chips.CHIPS[target.chip]
     seconds = {
         "compute": cost["flops"] / (chip.flops / chip.devices),
@@ -118,7 +118,7 @@ def text(plan: dict[str, Any]) -> str:
         f"compiled   {plan['backend']}, {plan['effort']} effort, {plan['compile_seconds']:.0f} s",
         f"fits       {'yes' if plan['fits'] else 'NO'}: peak {_number(have['peak'])}B of "
         f"{_number(plan['hbm_bytes_per_device'])}B a device",
-        "           " + ", ".join(f"{part} {_number(have[part])}B" for part in parts),
+        "           " + ", ".join(f"{part} {_number(have[part])}B" for part in parts if have[part]),
         f"compute    {1e3 * seconds['compute']:8.2f} ms: {_number(plan['flops_per_device'])}FLOP "
         f"at {_number(chip.flops / share)}FLOP/s, bfloat16",
         f"memory     {1e3 * seconds['memory']:8.2f} ms: "
@@ -133,8 +133,12 @@ def text(plan: dict[str, Any]) -> str:
     ]
     if plan["backend"] == SIMULATED:
         lines.append(
-            "           a CPU's program: it computes bfloat16 in float32 and fuses otherwise than a "
-            "TPU's; install jax_bt[plan] for that one"
+            "           a CPU's program: it computes bfloat16 in float32, fuses and reduces "
+            "otherwise than a TPU's; pip install 'jax_bt[plan]' for that one"
+        )
+    elif plan["costs_from"] == SIMULATED:
+        lines.append(
+            "           the TPU compiler gave up on the memory: work as of a CPU's program"
         )
     if not plan["fits"]:
         lines.append(
