@@ -1,10 +1,12 @@
 """The program as child processes, and what a run left behind."""
 
+import json
 import os
 import pathlib
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import orbax.checkpoint as ocp
@@ -45,6 +47,21 @@ def end(process, code=0, timeout=300):
     return said
 
 
+def lines(workdir):
+    """How many steps metrics.jsonl holds so far."""
+    path = pathlib.Path(workdir) / metrics.FILE
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def reached(workdir, count):
+    """Waits until so many steps are written."""
+    for _ in range(6000):
+        if lines(workdir) >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{count} steps were not reached")
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("", 0))
@@ -57,6 +74,12 @@ def history(workdir):
         {name: value for name, value in record.items() if name not in TIMES}
         for record in metrics.read(workdir)
     ]
+
+
+def summary(workdir):
+    """summary.json without what depends on the clock."""
+    summary = json.loads((pathlib.Path(workdir) / "summary.json").read_text())
+    return {name: value for name, value in summary.items() if name not in TIMES}
 
 
 def arrays(workdir):

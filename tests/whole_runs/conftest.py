@@ -1,0 +1,12 @@
+"""The run that others are compared with."""
+
+import program
+import pytest
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory):
+    """The tiny run by one process on four devices, never interrupted; its folder."""
+    workdir = tmp_path_factory.mktemp("alone")
+    program.end(program.start(workdir, devices=4))
+    return workdir

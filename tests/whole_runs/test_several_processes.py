@@ -1,0 +1,60 @@
+"""Whole runs by several real processes: the same numbers, started, stopped and ended together."""
+
+import os
+import signal
+
+import numpy as np
+import program
+
+
+def assert_close(workdir, reference):
+    """Losses to 1e-3, the last state to 2e-3: float32 sums in another order, over 12 steps."""
+    for found, expected in zip(program.history(workdir), program.history(reference), strict=True):
+        assert found["step"] == expected["step"]
+        np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-3)
+    found, expected = program.arrays(workdir), program.arrays(reference)
+    assert found.keys() == expected.keys()
+    for name in expected.keys() - {"checksum"}:
+        np.testing.assert_allclose(found[name], expected[name], rtol=2e-3, atol=2e-3, err_msg=name)
+
+
+def test_four_processes_give_the_run_of_one(alone, tmp_path):
+    children = program.start_all(tmp_path, 4, devices=1)
+    said = [program.end(child) for child in children]
+    assert_close(tmp_path, alone)
+    assert "trained encoder" in said[0] and "report: " in said[0]
+    for other in said[1:]:
+        assert "loss" not in other and "report" not in other  # one alone writes
+
+
+def test_slurm_is_recognised_and_a_signal_to_one_stops_all(alone, tmp_path):
+    """As ``srun --ntasks=2`` starts them; SIGTERM to the second; then once more, to the end."""
+
+    def srun():
+        slurm = {
+            "SLURM_JOB_ID": str(os.getpid()),
+            "SLURM_STEP_NODELIST": "localhost",
+            "SLURM_NTASKS": "2",
+            "JAX_COORDINATOR_PORT": str(program.free_port()),
+        }
+        tasks = [{"SLURM_PROCID": i, "SLURM_LOCALID": i} for i in "01"]
+        return [program.start(tmp_path, devices=2, **slurm, **task) for task in tasks]
+
+    children = srun()
+    program.reached(tmp_path, 1)
+    children[1].send_signal(signal.SIGTERM)
+    said = [program.end(child, code=75) for child in children]
+    assert all("saved step" in text for text in said)
+    children = srun()
+    said = [program.end(child) for child in children]
+    assert "going on from the checkpoint of step" in said[0]
+    assert_close(tmp_path, alone)
+
+
+def test_a_process_killed_in_training_ends_the_other(tmp_path):
+    children = program.start_all(tmp_path, 2, "--config.steps=100000", "--lost_after=5")
+    program.reached(tmp_path, 1)
+    children[1].kill()
+    said = program.end(children[0], code=69, timeout=60)
+    assert "they go on from the last checkpoint" in said
+    children[1].communicate()
