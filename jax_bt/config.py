@@ -79,6 +79,7 @@ def base(method: str = "barlow_twins") -> ConfigDict:
     c.checkpoint.keep_every = placeholder(int)  # those of steps that are multiples of it stay too
 
     c.log_every = 10  # steps between lines of metrics.jsonl
+    c.diagnostics_every = 100  # steps between measurements of collapse; 0: never
 
     c.evaluate = ConfigDict()
     c.evaluate.protocols = ("knn", "linear")  # also "linear_<n>": n labels a class, five draws
@@ -158,6 +159,7 @@ def smoke(c: ConfigDict) -> ConfigDict:
             options[name] = size
     c.optimizer.warmup_epochs = 0.0
     c.log_every = 1
+    c.diagnostics_every = 2
     c.checkpoint.every_steps = 2
     return c
 

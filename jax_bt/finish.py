@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jax_bt import data, diagnostics, evaluate, metrics, report, stats, workdir
+from jax_bt import data, diagnostics, evaluate, metrics, report, stats, watch, workdir
 from jax_bt import run as runs
 from jax_bt.log import loss_terms
 from jax_bt.methods.networks import Variables
@@ -58,6 +58,7 @@ def finish(
         "seconds": metrics.total_seconds(history),
         "images_per_second": metrics.rate(history),
         "final_loss": loss_terms(history[-1]),
+        "collapse": watch.last_verdict(history, run.method),
         "results": results,
     }
     page = report.write(
@@ -72,6 +73,8 @@ def finish(
     workdir.write_json(folder / "summary.json", summary)  # last: it marks the run as finished
     if results:
         print(evaluate.table(results))
+    if summary["collapse"] in watch.MEANING:
+        print(f"{summary['collapse']} collapse: {watch.MEANING[summary['collapse']]}")
     print(
         f"{config.method} on {config.data.name}: {summary['steps']} steps in "
         f"{summary['seconds']:.0f} s, {summary['images_per_second']:.0f} images/s"

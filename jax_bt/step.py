@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.sharding import Mesh
 
-from jax_bt import methods, optim
+from jax_bt import methods, optim, watch
 from jax_bt.mesh import AXIS, REPLICATED, SHARDED, replicated, sharded
 from jax_bt.methods.networks import Networks, Outputs
 from jax_bt.state import TrainState
@@ -76,6 +76,7 @@ def make_train_step(
     target_options: Mapping[str, Any] | None = None,
     gradient_scale: float = 1.0,
     total_steps: int | None = None,
+    diagnostics_every: int = 0,
     skip_nonfinite: bool = False,
     augment: Callable[[PyTree, Array, Array], tuple[Array, ...]] | None = None,
 ) -> Step:
@@ -93,6 +94,8 @@ def make_train_step(
       loss_options: keywords of ``method.loss``.
       target_options: keywords of ``method.update_target``.
       total_steps: of the run; methods with a schedule of their own need it.
+      diagnostics_every: steps between measurements of collapse, which the last step has as well;
+        the metrics of other steps hold NaN for them. 0 for none.
       gradient_scale: factor on the gradient. The reference Barlow Twins code on W GPUs applies
         1/W of the true gradient, unseen by LARS except against weight decay, but not by the
         unadapted one-dimensional parameters: 1/W reproduces it (docs/scaling.md).
@@ -149,6 +152,9 @@ def make_train_step(
             target=target,
         )
         metrics = outputs.terms | norms
+        if diagnostics_every:
+            last = state.step + 1 == (total_steps or -1)
+            metrics |= watch.measure(outputs, (state.step % diagnostics_every == 0) | last)
         if skip_nonfinite:
             good = jnp.isfinite(loss) & jnp.isfinite(norms["gradient_norm"])
             old_state = state.replace(step=new_state.step, skipped=state.skipped + 1)

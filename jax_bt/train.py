@@ -1,5 +1,6 @@
 """A whole run: batches, steps, checkpoints, then what was learned. ConfigDict ends here."""
 
+import functools
 import pathlib
 from typing import Any
 
@@ -7,7 +8,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jax_bt import checkpoint, data, finish, metrics, processes, workdir
+from jax_bt import checkpoint, data, finish, metrics, processes, watch, workdir
 from jax_bt import mesh as meshes
 from jax_bt import run as runs
 from jax_bt.errors import Stopped
@@ -94,6 +95,7 @@ def _steps(run, config, source, folder, state, start, manager):
             run.total_steps,
             skip_limit=config.skip_nonfinite,
             last_good=lambda: checkpoint.newest_step(manager),
+            verdict=functools.partial(watch.verdict, method=run.method),
         )
         pace = Pace(run.mesh, config.checkpoint.every_steps, config.checkpoint.every_minutes)
         for step in range(start, run.total_steps):

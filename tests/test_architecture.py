@@ -25,6 +25,7 @@ LEVELS = {
         "metrics",
         "log",
         "pace",
+        "watch",
     },
     3: {
         "weights",

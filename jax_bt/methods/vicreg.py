@@ -16,6 +16,7 @@ from jax_bt.methods.networks import Networks, Outputs, Variables
 from jax_bt.models.heads import MLP
 
 FORMULA = losses.vicreg
+LEAST_SCALE = 0.1  # deviation of the embeddings, which the variance term holds near gamma = 1
 
 
 def heads(
