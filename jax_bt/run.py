@@ -68,11 +68,6 @@ def _build(config: ConfigDict, train_size: int, mesh: Mesh) -> Run:
             f"batch_size {config.batch_size} is larger than the {train_size} examples of "
             f"{config.data.name} {config.data.train}: use --config.batch_size={train_size} or less"
         )
-    if config.diagnostics_every % config.log_every:
-        raise ValueError(
-            f"diagnostics_every {config.diagnostics_every} is not a multiple of log_every "
-            f"{config.log_every}: what is measured at other steps is not written"
-        )
     method = methods.load(config.method)
     options = {name: dict(config[name]) for name in ("encoder", "heads", "loss", "target")}
     networks = methods.make_networks(
@@ -120,7 +115,8 @@ def train_step(run: Run, config: ConfigDict) -> steps.Step:
         loss_options=run.loss_options,
         target_options=run.target_options,
         total_steps=run.total_steps,
-        diagnostics_every=config.diagnostics_every,
+        # Rounded up to steps that are written.
+        diagnostics_every=-(-config.diagnostics_every // config.log_every) * config.log_every,
         gradient_scale=config.gradient_scale,
         skip_nonfinite=config.skip_nonfinite is not None,
         augment=_augment(run) if config.data.device_augment else None,
