@@ -79,7 +79,7 @@ def base(method: str = "barlow_twins") -> ConfigDict:
     c.checkpoint.keep_every = placeholder(int)  # those of steps that are multiples of it stay too
 
     c.log_every = 10  # steps between lines of metrics.jsonl
-    c.diagnostics_every = 100  # steps between measurements of collapse, at lines of the log; 0: never
+    c.diagnostics_every = 100  # steps between signals of collapse, at lines of the log; 0: never
 
     c.evaluate = ConfigDict()
     c.evaluate.protocols = ("knn", "linear")  # also "linear_<n>": n labels a class, five draws
