@@ -141,7 +141,8 @@ def standardize(x: Array, eps: float = 1e-5, ddof: int = 0, axis_name: str | Non
 
     Args:
       x: (n, D) local shard, any floating dtype.
-      eps: added to the variance, in squared units of x. A constant column becomes zeros.
+      eps: added to the variance, in squared units of x. A constant column becomes zeros
+        (to rounding: eps is what rounding is divided by there).
       ddof: 0 for the variance over n (BatchNorm's), 1 for n - 1.
       axis_name: mapped axis, or None.
 

@@ -1,5 +1,6 @@
 """Barlow Twins beside the official code's numbers, and its options beside their formulas."""
 
+import functools
 import itertools
 
 import jax
@@ -14,17 +15,10 @@ from .golden import check
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 each_form = pytest.mark.parametrize("form", ["auto", "cross_correlation", "gram"])
-FILES = {
-    # float32: tolerance of the value, and of the gradients relative to their greatest entry
-    "8x16": (1e-6, 2e-6),
-    "8x16_constcol": (1e-6, 2e-6),
-    "16x24_offset": (2e-5, 1e-3),  # a mean of 100 leaves float32 five digits of the spread
-    "64x128": (1e-6, 2e-6),
-}
 
 
 @each_form
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", ["8x16", "8x16_constcol", "16x24_offset", "64x128"])
 def test_equals_the_reference(golden, name, form):
     g = golden(f"barlow_loss_{name}")
     out = check(
@@ -32,7 +26,7 @@ def test_equals_the_reference(golden, name, form):
         (g["z_a"], g["z_b"]),
         g["loss"],
         (g["grad_a"], g["grad_b"]),
-        float32=FILES[name],
+        float32=(1e-6, 2e-6),
     )
     np.testing.assert_allclose(out.invariance, g["on_diag"], rtol=1e-9)
     np.testing.assert_allclose(out.redundancy, g["off_diag"], rtol=1e-9)
@@ -54,7 +48,8 @@ def off_diagonal(c):
 
 def in_float64(*arrays, **options):
     with jax.enable_x64(True):
-        return jax.tree.map(float, losses.barlow_twins(*arrays, **options))
+        out = jax.jit(functools.partial(losses.barlow_twins, **options))(*arrays)
+        return jax.tree.map(float, out)
 
 
 def test_one_over_the_width_is_a_weight():
