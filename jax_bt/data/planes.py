@@ -35,6 +35,12 @@ def from_uint8(image: tf.Tensor) -> tf.Tensor:
     return from_image(tf.cast(image, tf.float32)) * scale
 
 
+def to_uint8(planes: tf.Tensor) -> tf.Tensor:
+    """(..., 3, H, W) in [0, 1] to uint8 (..., H, W, 3), rounded."""
+    rounded = tf.cast(planes * 255.0 + 0.5, tf.uint8)
+    return tf.transpose(rounded, (1, 2, 0) if len(planes.shape) == 3 else (0, 2, 3, 1))
+
+
 def clip(planes: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(planes, 0.0, 1.0)
 

@@ -1,4 +1,4 @@
-"""Views on the host: the distribution of crops, determinism, the host's share."""
+"""Views on the host: determinism, the host's share, crops in batches."""
 
 import jax
 import numpy as np
@@ -6,61 +6,9 @@ import pytest
 import tensorflow as tf
 
 from jax_bt import augment
-from jax_bt.augment import Crop, device
+from jax_bt.augment import device
 from jax_bt.augment.parameters import parameters
-from jax_bt.data import ops, views
-
-DRAWS = 20_000
-
-
-def boxes(shape, crop, count, seed=0):
-    """(count, 4) boxes of random resized crops of an image of this shape."""
-    uniform = np.random.default_rng(seed).uniform(size=(count, views.BOX_COUNT))
-    draw = tf.function(
-        lambda u: tf.vectorized_map(lambda one: views.random_box(shape, crop, one), u)
-    )
-    return draw(uniform.astype(np.float32)).numpy()
-
-
-@pytest.mark.parametrize("shape", [(375, 500), (32, 32)])
-def test_crops_are_distributed_as_torchvisions(golden, shape):
-    """Each of 99 quantiles of area, ratio, top and left, of 30000 draws there and 20000 here.
-
-    The largest distance of two empirical distributions of that many draws is above 0.0178 once in
-    a thousand times (Kolmogorov-Smirnov). Whole pixels make steps: either side of one will do.
-    """
-    data, name = golden("augment_rrc_stats"), f"{shape[0]}x{shape[1]}"
-    drawn = boxes(shape, Crop(), DRAWS).astype(np.float64)
-    top, left, height, width = drawn.T
-    measured = (height * width / (shape[0] * shape[1]), np.log(width / height), top, left)
-    for row, values in zip(data[f"quant_{name}"], measured, strict=True):
-        below = np.array([(values < q - 1e-6).mean() for q in row])
-        to = np.array([(values <= q + 1e-6).mean() for q in row])
-        assert (below - 0.0178 <= data["q"]).all()
-        assert (to + 0.0178 >= data["q"]).all()
-    np.testing.assert_allclose(drawn.mean(axis=0), data[f"mean_{name}"], rtol=0.03)
-
-
-def test_boxes_lie_inside_whatever_the_shape():
-    for shape in ((1, 1), (3, 200), (200, 3), (50, 41)):
-        top, left, height, width = boxes(shape, Crop(), 500).T
-        assert (height >= 1).all() and (width >= 1).all()
-        assert (top >= 0).all() and (top + height <= shape[0]).all()
-        assert (left >= 0).all() and (left + width <= shape[1]).all()
-
-
-def test_fallback_is_the_central_box_of_the_nearest_ratio():
-    crop = Crop(scale=(0.9, 1.0))  # never fits these: ten tries fail
-    assert (boxes((30, 1000), crop, 20) == [0, 480, 30, 40]).all()  # 4 / 3
-    assert (boxes((1000, 30), crop, 20) == [480, 0, 40, 30]).all()  # 3 / 4
-    assert (boxes((100, 100), Crop(ratio=(1.2, 1.2), scale=(1, 1)), 20) == [8, 0, 83, 100]).all()
-    whole = boxes((100, 100), Crop(scale=(1.0, 1.0), ratio=(0.5, 2.0)), 20)
-    assert (whole == [0, 0, 100, 100]).all()  # its own ratio is allowed: nothing is cut
-
-
-def test_placement_reaches_both_edges():
-    top, left, height, width = boxes((8, 8), Crop(scale=(0.3, 0.3), ratio=(1.0, 1.0)), 400).T
-    assert set(top) == set(range(8 - height[0] + 1)) == set(left)
+from jax_bt.data import ops, planes, sampling, views
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +73,9 @@ def test_a_decoder_may_cut_the_box_itself(image):
     cut = image[top : top + height, left : left + width]
     for function in (views.make_view, views.host_view):
         whole = make(recipe, function)(image, seed)
-        np.testing.assert_array_equal(make(recipe, function, cropped=True)(cut, seed), whole)
+        same = make(recipe, function, cropped=True)(cut, seed).numpy().astype(float)
+        # Equal up to the order of the products' sums, which depends on where the pixels lie.
+        np.testing.assert_allclose(same, whole, atol=2e-6 if function is views.make_view else 1)
 
 
 def test_only_a_recipe_that_starts_with_a_crop_can_be_cut(image):
@@ -137,19 +87,20 @@ def test_only_a_recipe_that_starts_with_a_crop_can_be_cut(image):
             views.make_view(image, recipe, tf.constant([1, 1]), cropped=True)
 
 
+@pytest.mark.parametrize("word", [3, 35])  # flip, jitter and: grey and solarized; blurred
 @pytest.mark.parametrize("name", ["barlow", "w_mse", "moco_v3", "digits"])
-def test_host_and_device_share_the_work(image, name):
+def test_host_and_device_share_the_work(image, name, word):
     """The host's 8 bits, finished on the device with the host's choices, are the whole view."""
-    recipe, seed = augment.recipes(name, 24)[1], tf.constant([8, 5])
+    recipe, seed = augment.recipes(name, 24)[1], tf.constant([8, word])
     host = make(recipe, views.host_view)(image, seed).numpy()
     normal = tf.random.stateless_normal((24, 24), seed, alg="philox").numpy()
-    chosen = parameters(recipe, views.uniforms(seed)[0].numpy())
+    chosen = parameters(recipe, sampling.uniforms(seed)[0].numpy())
     chosen = jax.tree.map(jax.numpy.asarray, chosen)
     finished = jax.jit(lambda x, n: device.apply(x, recipe, chosen, n))(host, normal)
     whole = make(recipe)(image, seed).numpy()
-    # Rounding to 8 bits: half a level, times up to 1.4 thrice, over std.
+    # Rounding to 8 bits: half a level, times up to 1.4 for each step of the jitter.
     distance = np.abs(np.asarray(finished) - whole) * recipe.std * 255
-    assert distance.max() < 1.5
+    assert distance.max() < 2.5
     assert distance.mean() < 0.5
     unfinished = (host / 255 - recipe.mean) / recipe.std
     assert np.abs(whole - unfinished).max() > 0.1
@@ -163,3 +114,23 @@ def test_evaluation_takes_the_centre(image):
     untouched = make(square)(image[:, :60], tf.constant([0, 0])).numpy()
     expected = image[:, :60].numpy() / 255
     np.testing.assert_allclose(untouched * square.std + square.mean, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (28, 40, 1)])
+def test_a_batch_of_crops_equals_one_by_one(shape):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (12, *shape), np.uint8)
+    seeds = rng.integers(-(2**31), 2**31, (12, 2)).astype(np.int32)
+    for name, size in (("cifar_barlow", 32), ("moco_v2", 24)):
+        recipe = augment.recipes(name, size)[1]
+        crops = tf.function(lambda i, s, r=recipe: views.crop_batch(i, r, s))(images, seeds)
+        finish = tf.function(lambda c, s, r=recipe: views.finish_view(c, r, s))
+        finished = [finish(*one) for one in zip(crops, seeds, strict=True)]
+        whole, host = make(recipe), make(recipe, views.host_view)
+        pairs = [(tf.constant(i), tf.constant(s)) for i, s in zip(images, seeds, strict=True)]
+        expected = np.stack([whole(*pair) for pair in pairs])
+        np.testing.assert_allclose(finished, expected, atol=2e-5)
+        eight_bits = planes.to_uint8(crops).numpy().astype(int)
+        one_by_one = np.stack([host(*pair) for pair in pairs]).astype(int)
+        assert np.abs(eight_bits - one_by_one).max() <= 1  # a tie may round either way
+        assert (eight_bits != one_by_one).mean() < 1e-3
