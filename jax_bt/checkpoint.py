@@ -7,7 +7,10 @@ waits for another's disk. Orbax writes into a temporary folder and renames it, s
 checkpoint is never seen. Saving runs in the background; ``wait`` waits for it.
 """
 
+import logging
+import os
 import pathlib
+import re
 import shutil
 import warnings
 import zlib
@@ -70,6 +73,10 @@ def open(
             f"cannot write checkpoints to {directory}: {error.strerror}. "
             "Make the folder writable or choose another --workdir"
         ) from error
+    # Orbax's threads log a traceback of what they raise here as well.
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
         yield manager
     finally:
@@ -77,6 +84,8 @@ def open(
             manager.close()
         except Exception as error:  # noqa: BLE001 - as in save
             raise _write_error(manager, error) from error
+        finally:
+            logger.setLevel(level)
 
 
 def save(manager: Manager | None, state: PyTree) -> None:
@@ -245,7 +254,9 @@ def _key(entry: Any) -> str:
 
 
 def _write_error(manager: Manager, error: Exception) -> CheckpointError:
-    reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
+    number = re.search(r"os_error_code='(\d+)'", str(error))  # as TensorStore words it
+    code = int(number[1]) if number else getattr(error, "errno", None)
+    reason = os.strerror(code) if code else str(error).splitlines()[0][:200]
     return CheckpointError(
         f"could not save a checkpoint to {manager.directory}: {reason}. "
         "Earlier checkpoints are untouched; free some space and run the same command again"
