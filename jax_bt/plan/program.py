@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.experimental import topologies
+from jax.experimental.compilation_cache import compilation_cache
 from ml_collections import ConfigDict
 
 from jax_bt import run as runs
@@ -104,7 +105,7 @@ def make(run: runs.Run, config: ConfigDict, state: PyTree, batch: PyTree, effort
     lowered = runs.train_step(run, config).lower(state, batch)
     start = time.perf_counter()
     try:
-        with _effort(effort):
+        with _effort(effort), _uncached(run):
             compiled, needed = lowered.compile(), None
     except jax.errors.JaxRuntimeError as error:
         compiled, needed = None, out_of_memory(str(error))
@@ -147,6 +148,20 @@ def _effort(name: str) -> Iterator[None]:
     finally:
         for option, value in before.items():
             jax.config.update(option, value)
+
+
+@contextmanager
+def _uncached(run: runs.Run) -> Iterator[None]:
+    """Keeps a TPU's program out of jax's cache on disk, which cannot give it back without one."""
+    before = jax.config.jax_enable_compilation_cache
+    try:
+        if run.mesh.devices.flat[0].platform == "tpu":
+            jax.config.update("jax_enable_compilation_cache", False)
+        compilation_cache.reset_cache()  # jax looks at the option only once
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", before)
+        compilation_cache.reset_cache()
 
 
 @contextmanager
