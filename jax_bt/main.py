@@ -62,13 +62,19 @@ def plan(config: ConfigDict) -> None:
 
     if FLAGS.output:
         plan.check_output(FLAGS.output)
-    made = plan.plan(
-        config,
-        FLAGS.topology,
-        train_size=FLAGS.train_size,
-        effort=FLAGS.effort,
-        backend=FLAGS.backend,
-    )
+    # The compiler works for minutes without returning to Python, which would answer Ctrl-C only
+    # then; there is nothing to save.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        made = plan.plan(
+            config,
+            FLAGS.topology,
+            train_size=FLAGS.train_size,
+            effort=FLAGS.effort,
+            backend=FLAGS.backend,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     if FLAGS.output:
         plan.write(made, FLAGS.output)
     print(plan.text(made))
