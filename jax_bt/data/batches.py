@@ -6,14 +6,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from jax_bt.augment.parts import Recipe
-from jax_bt.data import views
+from jax_bt.augment.parts import Crop, Recipe
+from jax_bt.data import planes, views
 from jax_bt.data.decode import pixels
 from jax_bt.data.errors import DataError
 from jax_bt.data.feed import Feed
 from jax_bt.data.options import pipeline_options, worker_count
 from jax_bt.data.quarantine import MAX_UNDECODABLE, reason
 from jax_bt.data.source import Source
+
+SMALL = 128  # pixels: larger arrays are cropped one by one, which then costs less
 
 
 def batches(
@@ -96,17 +98,45 @@ def _run(feed: Feed, recipes, make, step: int, prefetch: int) -> Iterator[dict[s
 
 def _pipeline(feed: Feed, recipes, make, step: int, prefetch: int) -> tf.data.Dataset:
     workers = worker_count()
-    functions = [_traced(make, recipe) for recipe in recipes]
+    dataset = feed.dataset(step)
+    finish = make
+    if _small(feed.spec.shape, recipes):
+        # Whole batches are cropped at once, ten times as fast; only what is left is done singly.
+        finish = views.finish_view
+        dataset = dataset.map(
+            functools.partial(_crop_batch, recipes=recipes, eight_bits=make is views.host_view),
+            num_parallel_calls=workers,
+        )
+        if make is views.host_view:
+            return dataset.prefetch(prefetch).with_options(pipeline_options(workers))
+    functions = [_traced(finish, recipe) for recipe in recipes]
 
     def augment(example):
         seeds, payload = example.pop("seeds"), example.pop("payload")
-        image = pixels(payload, feed.records.payload)
-        made = tuple(function(image, seeds[i]) for i, function in enumerate(functions))
+        if finish is make:
+            payload = (pixels(payload, feed.records.payload),) * len(recipes)
+        made = tuple(f(payload[i], seeds[i]) for i, f in enumerate(functions))
         return example | {"views": made}
 
-    dataset = feed.dataset(step).unbatch().map(augment, num_parallel_calls=workers)
+    dataset = dataset.unbatch().map(augment, num_parallel_calls=workers)
     dataset = dataset.batch(feed.local, drop_remainder=True).prefetch(prefetch)
     return dataset.with_options(pipeline_options(workers))
+
+
+def _small(shape: tf.TensorShape, recipes: Sequence[Recipe]) -> bool:
+    """Whether these are arrays of pixels that `views.crop_batch` can and had better crop."""
+    if shape.rank != 3 or max(shape[:2]) > SMALL:
+        return False
+    return all(isinstance(recipe.parts[0], Crop) and recipe.size <= SMALL for recipe in recipes)
+
+
+def _crop_batch(batch: dict, recipes: Sequence[Recipe], eight_bits: bool) -> dict:
+    seeds, images = batch["seeds"], batch.pop("payload")
+    crops = tuple(views.crop_batch(images, r, seeds[:, i]) for i, r in enumerate(recipes))
+    if eight_bits:
+        batch.pop("seeds")
+        return batch | {"views": tuple(planes.to_uint8(crop) for crop in crops)}
+    return batch | {"payload": crops}
 
 
 @functools.lru_cache(maxsize=64)
