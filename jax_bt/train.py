@@ -50,7 +50,7 @@ def train(
         return done or {}
 
     keep = {"keep": config.checkpoint.keep, "keep_every": config.checkpoint.keep_every}
-    with checkpoint.open(folder / "checkpoints", **keep) as manager:
+    with workdir.writing(folder), checkpoint.open(folder / "checkpoints", **keep) as manager:
         state = runs.init_state(run, config)
         untrained = jax.device_get(state.variables)  # for the report; the state itself is consumed
         state = checkpoint.restore(manager, state, mesh) or state
@@ -61,7 +61,8 @@ def train(
     if not first:
         return {}
     trained = jax.device_get(state.variables)
-    return finish.finish(run, config, source, folder, untrained=untrained, trained=trained)
+    with workdir.writing(folder):
+        return finish.finish(run, config, source, folder, untrained=untrained, trained=trained)
 
 
 def step_input(batch: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """A run's folder: the config it was started with, and what it achieved."""
 
+import errno
 import json
 import pathlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from jax_bt.errors import WorkdirError
@@ -42,6 +45,24 @@ def prepare(
             raise WorkdirError(
                 f"cannot write to {workdir}: {error.strerror}. Choose another --workdir"
             ) from error
+
+
+@contextmanager
+def writing(workdir: pathlib.Path) -> Iterator[None]:
+    """Turns a disk that takes no more within the block into one line.
+
+    Raises:
+      WorkdirError: the disk is full, over its quota or read-only.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            raise
+        raise WorkdirError(
+            f"cannot write to {workdir}: {error.strerror}. What it holds is untouched; make room "
+            "and run the same command again"
+        ) from error
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
