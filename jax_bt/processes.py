@@ -42,7 +42,8 @@ def start(
       lost_after: seconds of silence after which a process counts as lost and all others end.
 
     Raises:
-      UsageError: flags that do not go together, or processes that do not meet.
+      UsageError: flags that do not go together. A run whose processes do not meet within
+        START_SECONDS ends with a line and ProcessLost's exit code.
     """
     given = [value is not None for value in (coordinator, num_processes, process_id)]
     if num_processes == 1 or not any(given) and _alone():
@@ -54,24 +55,24 @@ def start(
         )
     # Runs agree on a stop themselves (SIGINT too); JAX's service would take SIGTERM for itself.
     jax.config.update("jax_enable_preemption_service", False)
+    late = threading.Timer(START_SECONDS, _late)  # JAX ends the process by a signal, with a dump
+    late.start()
     try:
         jax.distributed.initialize(
             coordinator,
             num_processes,
             process_id,
             cluster_detection_method="deactivate" if all(given) else None,
-            initialization_timeout=START_SECONDS,
+            initialization_timeout=START_SECONDS + 60,
             # Below, every process watches the others and says what it saw; this is the second line.
             heartbeat_timeout_seconds=round(2 * lost_after),
         )
-    except (ValueError, RuntimeError) as error:
+    except ValueError as error:
         if not any(given) and "coordinator_address should be defined" in str(error):
             return  # no cluster here
-        raise UsageError(
-            f"the processes of this run did not meet within {START_SECONDS} s "
-            f"({str(error).splitlines()[0]}). All of them must start, with the same number of "
-            "processes and the same address; --num_processes=1 runs this one by itself"
-        ) from error
+        raise UsageError(f"the processes of this run cannot be told apart: {error}") from error
+    finally:
+        late.cancel()
     if distributed.global_state.num_processes > 1:
         threading.Thread(target=_watch, args=(lost_after,), daemon=True).start()
 
@@ -147,6 +148,16 @@ def _alone() -> bool:
     # A pod that is not part of an indexed job (a notebook) is a machine by itself.
     in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and "TPU_WORKER_HOSTNAMES" not in os.environ
     return in_pod and "JOB_COMPLETION_INDEX" not in os.environ
+
+
+def _late() -> NoReturn:
+    """Ends a process whose peers did not come."""
+    _say(
+        f"the processes of this run did not meet within {START_SECONDS} s. All of them must start, "
+        "with the same number of processes and the same address of the first; --num_processes=1 "
+        "runs this one by itself"
+    )
+    _exit(ProcessLost.exit_code)
 
 
 def _watch(lost_after: float) -> None:
