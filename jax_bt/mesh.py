@@ -1,12 +1,9 @@
 """Devices and how arrays lie on them: the only file that names the axis of the mesh."""
 
-import functools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -48,22 +45,6 @@ def to_global(mesh: Mesh, batch: PyTree) -> PyTree:
       The same pytree of ``jax.Array`` (global batch, ...), sharded along the first dimension.
     """
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharded(mesh), x), batch)
-
-
-def any_process(mesh: Mesh, flags: tuple[bool, ...]) -> Array | tuple[bool, ...]:
-    """For each flag whether any process raises it; every process must call this in turn.
-
-    With several processes the answer is still being computed: reading it waits for the devices.
-    """
-    if jax.process_count() == 1:
-        return flags
-    mine = np.tile(flags, (len(mesh.local_devices), 1))
-    return _any(jax.make_array_from_process_local_data(sharded(mesh), mine), replicated(mesh))
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _any(flags: Array, sharding: NamedSharding) -> Array:
-    return jax.lax.with_sharding_constraint(jnp.any(flags, axis=0), sharding)
 
 
 def from_first_process(mesh: Mesh, tree: PyTree) -> PyTree:

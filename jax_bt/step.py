@@ -106,7 +106,8 @@ def make_train_step(
 
     Returns:
       The step. It takes a state, which it consumes (the buffers are donated), and a batch with
-      "views", a tuple of (global batch, H, W, C) arrays sharded over the mesh. Metrics are
+      "views", a tuple of (global batch, H, W, C) arrays sharded over the mesh; "votes", any
+      (devices, n) booleans, come back counted: whether any device had True. Metrics are
       replicated float32 scalars: the loss terms and the norms of gradient, update and parameters.
     """
 
@@ -160,6 +161,8 @@ def make_train_step(
             old_state = state.replace(step=new_state.step, skipped=state.skipped + 1)
             new_state = jax.tree.map(lambda a, b: jnp.where(good, a, b), new_state, old_state)
             metrics["skipped"] = new_state.skipped
+        if "votes" in batch:
+            metrics["votes"] = jnp.any(batch["votes"], axis=0)
         return new_state, metrics
 
     return jax.jit(

@@ -100,10 +100,10 @@ def _steps(run, config, source, folder, state, start, manager):
         )
         pace = Pace(run.mesh, config.checkpoint.every_steps, config.checkpoint.every_minutes)
         for step in range(start, run.total_steps):
-            batch = meshes.to_global(run.mesh, step_input(next(batches)))
-            state, terms = step_function(state, batch)
+            batch = step_input(next(batches)) | pace.ballot(bool(received))
+            state, terms = step_function(state, meshes.to_global(run.mesh, batch))
+            stop, save = pace.decide(step, terms, stop=bool(received))
             log.add(step, terms)
-            stop, save = pace.decide(step, stop=bool(received))
             last = step + 1 == run.total_steps
             if stop or last or save:
                 log.drain()  # raises before anything that is not finite is saved
