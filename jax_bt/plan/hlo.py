@@ -72,6 +72,8 @@ def collectives(text: str, devices: int) -> Traffic:
                         continue
                     chains.add((kind, chain[1]))
                 group = _group(rest, devices)
+                if group == 1:  # nobody to send to
+                    continue
                 bytes_ = _whole(kind, types, group, operation.endswith("-start"))
                 kind = "reduce_scatter" if scattered and kind == "all_reduce" else kind
                 size[kind] += times * bytes_

@@ -113,8 +113,9 @@ def text(plan: dict[str, Any]) -> str:
     moved = [f"{k.replace('_', '-')} {_number(v)}B" for k, v in kinds.items() if v]
     slowest = max(seconds, key=seconds.get)
     lines = [
-        f"{plan['method']}, batch {plan['batch_size']} on {plan['topology']}: {plan['chips']} "
-        f"chips, {plan['devices']} devices, {plan['batch_size'] // plan['devices']} images each",
+        f"{plan['method']}, batch {plan['batch_size']} on {plan['topology']}: "
+        f"{_count(plan['chips'], 'chip')}, {_count(plan['devices'], 'device')}, "
+        f"{_count(plan['batch_size'] // plan['devices'], 'image')} each",
         f"compiled   {plan['backend']}, {plan['effort']} effort, {plan['compile_seconds']:.0f} s",
         f"fits       {'yes' if plan['fits'] else 'NO'}: peak {_number(have['peak'])}B of "
         f"{_number(plan['hbm_bytes_per_device'])}B a device",
@@ -146,6 +147,10 @@ def text(plan: dict[str, Any]) -> str:
             "config.encoder.dtype=bfloat16"
         )
     return "\n".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _number(value: float) -> str:

@@ -175,3 +175,9 @@ def test_activations_of_ten_layers():
     text = jax.jit(jax.value_and_grad(loss)).lower(weights, x).compile().as_text()
     one = 64 * 256 * 4
     assert 19 * one <= hlo.activations(text) <= 21 * one
+
+
+def test_one_device_sends_nothing():
+    line = "  %r = f32[16,4]{1,0} all-reduce(%p), replica_groups={{0}}, to_apply=%add\n"
+    found = hlo.collectives(HEAD + line + "}\n", 1)
+    assert found.bytes == dict.fromkeys(hlo.KINDS, 0) and found.sent == 0
