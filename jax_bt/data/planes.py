@@ -110,8 +110,8 @@ def resize(image: tf.Tensor, height: int, width: int, method: str) -> tf.Tensor:
 
 
 def resized_crop(image: tf.Tensor, box: tf.Tensor | tuple, size: int, method: str) -> tf.Tensor:
-    top, left, height, width = tf.unstack(tf.cast(box, tf.int32))
-    return resize(image[top : top + height, left : left + width], size, size, method)
+    box = tf.cast(box, tf.int32)
+    return clip(resample.resize(image, (size, size), method, box=box))
 
 
 def center_crop(image: tf.Tensor, size: int, fraction: float, method: str) -> tf.Tensor:
@@ -124,7 +124,7 @@ def center_crop(image: tf.Tensor, size: int, fraction: float, method: str) -> tf
         tf.cast(tf.round(tf.cast(length - size, tf.float32) / 2), tf.int32)
         for length in (height, width)
     )
-    return clip(resample.resize(image, (size, size), method, (height, width), corner))
+    return clip(resample.resize(image, (size, size), method, whole=(height, width), corner=corner))
 
 
 def affine(

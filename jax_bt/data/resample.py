@@ -1,13 +1,13 @@
-"""Antialiased resizing as banded matrix products, several output rows at a time.
+"""Antialiased resizing of a part of an image, as banded matrix products.
 
 A row of the result depends on a few rows of the image, so the (S, H) resampling matrix is a band.
-Blocks of 32 output rows need little more than their share of the input: 265 x 350 pixels to 224
-take 0.9 ms on one core, with whole matrices 2.4, by `tf.image.resize` 2.0.
+Rows of the result are made 32 at a time from the input rows they need: 82,000 random pixels to 224
+take 1.3 ms on one core, with whole matrices 2.4, by cropping and `tf.image.resize` 2.1.
 """
 
 import tensorflow as tf
 
-BLOCK = 32  # rows of the result a product makes
+BLOCK = 32  # at most so many rows of the result are made together
 _REACH = {"bicubic": 2.0, "bilinear": 1.0}  # of the kernels, in pixels of the smaller image
 
 
@@ -15,17 +15,21 @@ def resize(
     image: tf.Tensor,
     size: tuple[int, int],
     method: str,
+    *,
+    box: tf.Tensor | None = None,
     whole: tuple[tf.Tensor, tf.Tensor] | None = None,
     corner: tuple[tf.Tensor, tf.Tensor] = (0, 0),
 ) -> tf.Tensor:
-    """Resizes as Pillow does, antialiased; of the result, only a part need be made.
+    """Crops, resizes as Pillow does, antialiased, and makes only a part of the result.
 
     Args:
       image: (H, W, 3), uint8, or float32 in [0, 1].
       size: height and width of what is returned.
       method: "bicubic" (Keys, a = -0.5) or "bilinear".
-      whole: height and width of the resized image, int32 scalars; None: `size`.
-      corner: top and left of the returned part in the resized image.
+      box: int32 (4,), top, left, height, width of the crop; None: everything. Pixels outside of it
+        do not matter.
+      whole: height and width of the resized crop, int32 scalars; None: `size`.
+      corner: top and left of the returned part in the resized crop.
 
     Returns:
       float32 planes (3, *size), the scale of [0, 1], overshoots not clipped.
@@ -37,20 +41,19 @@ def resize(
     image = tf.convert_to_tensor(image)
     scale = 1 / 255 if image.dtype == tf.uint8 else 1.0
     shape = tf.shape(image)
-    planes = tf.transpose(tf.cast(image, tf.float32), (2, 0, 1))
+    top, left, height, width = (0, 0, shape[0], shape[1]) if box is None else tf.unstack(box, 4)
     whole = size if whole is None else whole
-    down = []
-    for start in range(0, size[0], BLOCK):
-        rows = min(BLOCK, size[0] - start)
-        weights, first, last = _band(shape[0], whole[0], corner[0] + start, rows, method)
-        down.append(tf.matmul(weights * scale, planes[:, first:last]))
-    planes = tf.concat(down, 1)
-    across = []
-    for start in range(0, size[1], BLOCK):
-        rows = min(BLOCK, size[1] - start)
-        weights, first, last = _band(shape[1], whole[1], corner[1] + start, rows, method)
-        across.append(tf.matmul(planes[:, :, first:last], weights, transpose_b=True))
-    return tf.ensure_shape(tf.concat(across, 2), (3, *size))
+    # Down: rows of the image are gathered while they are still whole and 8 bits wide.
+    rows = tf.reshape(image, (shape[0], shape[1] * 3))[:, left * 3 : (left + width) * 3]
+    weights, needed = _bands(height, whole[0], corner[0], size[0], method)
+    rows = tf.cast(tf.gather(rows, needed + top), tf.float32)
+    rows = tf.reshape(tf.matmul(weights * scale, rows), (-1, width, 3))[: size[0]]
+    # Across: the same with the columns as rows, then the channels come to the front.
+    columns = tf.reshape(tf.transpose(rows, (1, 2, 0)), (width, 3 * size[0]))
+    weights, needed = _bands(width, whole[1], corner[1], size[1], method)
+    columns = tf.matmul(weights, tf.gather(columns, needed))
+    columns = tf.reshape(columns, (-1, 3, size[0]))[: size[1]]
+    return tf.ensure_shape(tf.transpose(columns, (1, 2, 0)), (3, *size))
 
 
 def resize_boxes(images: tf.Tensor, boxes: tf.Tensor, size: int, method: str) -> tf.Tensor:
@@ -108,16 +111,33 @@ def kernel(distance: tf.Tensor, method: str) -> tf.Tensor:
     return x * x * (0.5 * x - 0.5) + y * y * (1.0 - 2.0 * y)
 
 
-def _band(length: tf.Tensor, size: tf.Tensor, start: tf.Tensor, rows: int, method: str):
-    """Weights of the rows from ``start`` on, and the first and last + 1 pixel they need."""
-    start = tf.cast(start, tf.float32)
-    scale = tf.cast(length, tf.float32) / tf.cast(size, tf.float32)
+def _bands(length: tf.Tensor, whole: tf.Tensor, start: tf.Tensor, size: int, method: str):
+    """The resampling matrix of an axis, block by block.
+
+    Args:
+      length: of the axis.
+      whole: length of the resized axis.
+      start: the first of its elements that is wanted.
+      size: how many are wanted.
+      method: the kernel.
+
+    Returns:
+      weights: float32 (blocks, rows, band), blocks * rows >= size; rows sum to 1.
+      needed: int32 (blocks, band), the elements of the axis that the weights are for.
+    """
+    blocks = -(-size // BLOCK)
+    rows = -(-size // blocks)
+    scale = tf.cast(length, tf.float32) / tf.cast(whole, tf.float32)
     wide = tf.maximum(scale, 1.0)  # the kernel is widened when the axis shrinks
     reach = _REACH[method] * wide
-    first = tf.cast(tf.floor((start + 0.5) * scale - reach), tf.int32)
-    last = tf.cast(tf.math.ceil((start + rows - 0.5) * scale + reach), tf.int32)
-    first, last = tf.maximum(first, 0), tf.minimum(last, length)
-    middle = (start + tf.range(rows, dtype=tf.float32) + 0.5) * scale
-    pixel = tf.cast(tf.range(first, last), tf.float32) + 0.5
-    weights = kernel(tf.abs(pixel[None] - middle[:, None]) * (1.0 / wide), method)
-    return weights / tf.reduce_sum(weights, axis=1, keepdims=True), first, last
+    number = tf.reshape(tf.range(blocks * rows, dtype=tf.float32), (blocks, rows))
+    middle = (number + (tf.cast(start, tf.float32) + 0.5)) * scale
+    band = tf.cast(tf.math.ceil((rows - 1) * scale + 2 * reach), tf.int32) + 1
+    band = tf.minimum(band, length)
+    first = tf.cast(tf.floor(middle[:, :1] - reach), tf.int32)
+    needed = tf.clip_by_value(first, 0, length - band) + tf.range(band)
+    distance = tf.cast(needed, tf.float32)[:, None] + 0.5 - middle[..., None]
+    weights = kernel(tf.abs(distance) * (1.0 / wide), method)
+    # Rows past `whole` may have no weight; they are cut off.
+    total = tf.reduce_sum(weights, axis=2, keepdims=True)
+    return tf.math.divide_no_nan(weights, total), needed
