@@ -31,7 +31,7 @@ def start(*words, **options):
 
 
 def test_a_run_is_stopped_goes_on_and_is_finished(tmp_path):
-    """SIGTERM saves at the next step; the same command goes on; after that it says where to look."""
+    """SIGTERM saves at the next step; the same command goes on; then it says where to look."""
     command = [SMOKE, f"--workdir={tmp_path}", "--config.steps=12"]
     first = start(*command)
     lines = tmp_path / "metrics.jsonl"

@@ -1,4 +1,4 @@
-"""A tiny TFDS data set for smoke runs: what real ones go through, in a second and without download."""
+"""A tiny TFDS data set for smoke runs: the way real ones take, in a second, without download."""
 
 import os
 import pathlib
