@@ -77,7 +77,7 @@ def cost(form: str, n: int, d: int, *, axis_size: int, cross: int, own: int, vie
         memory=(cross + own) * (square + 3 * share) + (3 * cross + 2 * own) * 8 * rows * d,
         # A reduce-scatter forward and a gather backward carry as much as one all-reduce.
         wire=2 * others * square * (cross + own),
-        intermediate=square + share,
+        intermediate=square + (share if axis_size > 1 else 0),
     )
 
 
