@@ -2,8 +2,8 @@
 
 python tests/soak.py --kills=100
 
-Delays are drawn uniformly over what a whole run takes, from --seed, and one kill in four waits for
-a half-written checkpoint instead. Every run goes on until it is killed or has finished; a finished
+The moments are drawn from --seed: half of them in or after a random step, a quarter while a
+checkpoint is being written, a quarter at any time of the run. Every run goes on until it is killed or has finished; a finished
 one must equal the uninterrupted run bit for bit and is then thrown away for the next. Prints a line
 a kill and a summary; exits with 1 at the first difference.
 """
@@ -19,6 +19,7 @@ import time
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+STEPS = 12  # of the tiny run
 TESTS = pathlib.Path(__file__).parent
 sys.path[:0] = [str(TESTS / "whole_runs"), str(TESTS.parent)]
 
@@ -36,6 +37,27 @@ def difference(found: pathlib.Path, expected: pathlib.Path) -> str | None:
     if a.keys() != b.keys():
         return "the names of the arrays"
     return next((n for n in b if not np.array_equal(a[n], b[n], equal_nan=True)), None)
+
+
+def moment(draw: random.Random, run: pathlib.Path, whole: float):
+    """When to kill: in or after a random step, in a checkpoint's writing, or at a random time."""
+    kind = draw.choice(["step", "step", "checkpoint", "time"])
+    checkpoints = run / "checkpoints"
+    if kind == "checkpoint":
+        return lambda: any(path.name.count("tmp") for path in checkpoints.glob("*"))
+    if kind == "time":
+        until = time.monotonic() + draw.uniform(0, whole)
+        return lambda: time.monotonic() > until
+    newest = max((int(p.name) for p in checkpoints.glob("*") if p.name.isdigit()), default=0)
+    count = draw.randint(min(newest + 1, STEPS), STEPS)
+    pause, since = draw.uniform(0, 0.3), []
+
+    def after_step() -> bool:
+        if program.lines(run) >= count and not since:
+            since.append(time.monotonic())
+        return bool(since) and time.monotonic() - since[0] >= pause
+
+    return after_step
 
 
 def main() -> int:
@@ -62,14 +84,8 @@ def main() -> int:
     while True:
         child = start(run)
         if kills < options.kills:
-            delay = draw.uniform(0, whole)
-            at_checkpoint = draw.random() < 0.25
-            until = time.monotonic() + delay
-            while child.poll() is None:
-                if at_checkpoint and any((run / "checkpoints").glob("*tmp*")):
-                    break
-                if not at_checkpoint and time.monotonic() > until:
-                    break
+            happened = moment(draw, run, whole)
+            while child.poll() is None and not happened():
                 time.sleep(0.001)
             if child.poll() is None:
                 child.kill()
