@@ -3,9 +3,9 @@
 python tests/soak.py --kills=100
 
 The moments are drawn from --seed: half of them in or after a random step, a quarter while a
-checkpoint is being written, a quarter at any time of the run. Every run goes on until it is killed or has finished; a finished
-one must equal the uninterrupted run bit for bit and is then thrown away for the next. Prints a line
-a kill and a summary; exits with 1 at the first difference.
+checkpoint is being written, a quarter at any time of the run. Every run goes on until it is killed
+or has finished; a finished one must equal the uninterrupted run bit for bit and is then thrown away
+for the next. Prints a line a kill and a summary; exits with 1 at the first difference.
 """
 
 import argparse
@@ -50,10 +50,13 @@ def moment(draw: random.Random, run: pathlib.Path, whole: float):
         return lambda: time.monotonic() > until
     newest = max((int(p.name) for p in checkpoints.glob("*") if p.name.isdigit()), default=0)
     count = draw.randint(min(newest + 1, STEPS), STEPS)
+    lines, began = run / "metrics.jsonl", time.time()
     pause, since = draw.uniform(0, 0.3), []
 
     def after_step() -> bool:
-        if program.lines(run) >= count and not since:
+        # The file is cut to the checkpoint's steps, and so written anew, when the run goes on.
+        fresh = lines.exists() and lines.stat().st_mtime > began
+        if fresh and program.lines(run) >= count and not since:
             since.append(time.monotonic())
         return bool(since) and time.monotonic() - since[0] >= pause
 
