@@ -55,6 +55,9 @@ def start(
         )
     # Runs agree on a stop themselves (SIGINT too); JAX's service would take SIGTERM for itself.
     jax.config.update("jax_enable_preemption_service", False)
+    # On CPUs, programs in flight share a few threads: one that waits for another process could keep
+    # what that process waits for from running. GPUs and TPUs do not look at this.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
     late = threading.Timer(START_SECONDS, _late)  # JAX ends the process by a signal, with a dump
     late.start()
     try:
