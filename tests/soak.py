@@ -44,7 +44,8 @@ def moment(draw: random.Random, run: pathlib.Path, whole: float):
     kind = draw.choice(["step", "step", "checkpoint", "time"])
     checkpoints = run / "checkpoints"
     if kind == "checkpoint":
-        return lambda: any(path.name.count("tmp") for path in checkpoints.glob("*"))
+        old = set(checkpoints.glob("*tmp*"))  # of an earlier kill, cleared when the run goes on
+        return lambda: bool(set(checkpoints.glob("*tmp*")) - old)
     if kind == "time":
         until = time.monotonic() + draw.uniform(0, whole)
         return lambda: time.monotonic() > until
