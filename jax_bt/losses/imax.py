@@ -8,6 +8,7 @@ from jax import Array, lax
 
 from jax_bt import stats
 from jax_bt.losses.cholesky import factor
+from jax_bt.losses.explicit import on_any_mesh
 from jax_bt.losses.inputs import embeddings
 
 
@@ -19,6 +20,7 @@ class IMAX(NamedTuple):
     total: Array
 
 
+@on_any_mesh
 def imax(
     z_a: Array,
     z_b: Array,

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
+from jax_bt.losses.explicit import on_any_mesh
 from jax_bt.losses.inputs import embeddings, floating, positive
 from jax_bt.losses.similarity import cosine
 
@@ -17,6 +18,7 @@ class InfoNCE(NamedTuple):
     loss: Array
 
 
+@on_any_mesh
 def info_nce(
     q: Array,
     k: Array,
@@ -65,6 +67,7 @@ def info_nce(
     return InfoNCE(-stats.mean(log_p, axis_name=axis_name))
 
 
+@on_any_mesh
 def info_nce_in_batch(
     q: Array,
     k: Array,

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
+from jax_bt.losses.explicit import on_any_mesh
 from jax_bt.losses.inputs import embeddings, positive
 
 
@@ -16,6 +17,7 @@ class NTXent(NamedTuple):
     loss: Array
 
 
+@on_any_mesh
 def nt_xent(
     z_a: Array,
     z_b: Array,

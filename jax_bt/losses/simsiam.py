@@ -5,6 +5,7 @@ from typing import NamedTuple
 from jax import Array, lax
 
 from jax_bt import stats
+from jax_bt.losses.explicit import on_any_mesh
 from jax_bt.losses.inputs import embeddings
 from jax_bt.losses.similarity import cosine
 
@@ -15,6 +16,7 @@ class SimSiam(NamedTuple):
     loss: Array
 
 
+@on_any_mesh
 def simsiam(
     p_a: Array, p_b: Array, z_a: Array, z_b: Array, *, axis_name: str | None = None
 ) -> SimSiam:

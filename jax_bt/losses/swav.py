@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
+from jax_bt.losses.explicit import on_any_mesh
 from jax_bt.losses.inputs import floating, positive
 
 
@@ -18,6 +19,7 @@ class SwAV(NamedTuple):
     codes: Array
 
 
+@on_any_mesh
 def swav(
     scores: Annotated[Array, "C N K"],
     *,

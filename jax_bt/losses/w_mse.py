@@ -8,6 +8,7 @@ from jax import Array, lax
 
 from jax_bt import stats
 from jax_bt.losses.cholesky import factor
+from jax_bt.losses.explicit import on_any_mesh
 from jax_bt.losses.inputs import embeddings
 from jax_bt.losses.similarity import cosine
 
@@ -18,6 +19,7 @@ class WMSE(NamedTuple):
     loss: Array
 
 
+@on_any_mesh
 def w_mse(
     h_a: Array,
     h_b: Array,
