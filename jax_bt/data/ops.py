@@ -12,8 +12,13 @@ import tensorflow as tf
 from jax_bt.data import planes
 
 
-def _image(image: tf.Tensor) -> tf.Tensor:
-    return planes.from_image(tf.convert_to_tensor(image, tf.float32))
+def _float(number: tf.Tensor | float) -> tf.Tensor:
+    """float32: TensorFlow does not mix NumPy's float64 scalars with float32 tensors by itself."""
+    return tf.cast(number, tf.float32)
+
+
+def _planes(image: tf.Tensor) -> tf.Tensor:
+    return planes.from_image(_float(image))
 
 
 def brightness(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
@@ -26,7 +31,7 @@ def brightness(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
     Returns:
       float32 (H, W, 3) in [0, 1].
     """
-    return planes.brightness(image, factor)
+    return planes.brightness(_float(image), _float(factor))
 
 
 def brightness_additive(image: tf.Tensor, delta: tf.Tensor | float) -> tf.Tensor:
@@ -39,7 +44,7 @@ def brightness_additive(image: tf.Tensor, delta: tf.Tensor | float) -> tf.Tensor
     Returns:
       float32 (H, W, 3) in [0, 1].
     """
-    return planes.brightness_additive(image, delta)
+    return planes.brightness_additive(_float(image), _float(delta))
 
 
 def contrast(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
@@ -54,7 +59,7 @@ def contrast(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
     Returns:
       float32 (H, W, 3) in [0, 1].
     """
-    return planes.to_image(planes.contrast(_image(image), factor))
+    return planes.to_image(planes.contrast(_planes(image), _float(factor)))
 
 
 def saturation(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
@@ -67,7 +72,7 @@ def saturation(image: tf.Tensor, factor: tf.Tensor | float) -> tf.Tensor:
     Returns:
       float32 (H, W, 3) in [0, 1].
     """
-    return planes.to_image(planes.saturation(_image(image), factor))
+    return planes.to_image(planes.saturation(_planes(image), _float(factor)))
 
 
 def hue(image: tf.Tensor, delta: tf.Tensor | float) -> tf.Tensor:
@@ -80,7 +85,7 @@ def hue(image: tf.Tensor, delta: tf.Tensor | float) -> tf.Tensor:
     Returns:
       float32 (H, W, 3) in [0, 1].
     """
-    return planes.to_image(planes.hue(_image(image), delta))
+    return planes.to_image(planes.hue(_planes(image), _float(delta)))
 
 
 def grayscale(image: tf.Tensor) -> tf.Tensor:
@@ -92,7 +97,7 @@ def grayscale(image: tf.Tensor) -> tf.Tensor:
     Returns:
       float32 (H, W, 3) in [0, 1].
     """
-    return planes.to_image(planes.grayscale(_image(image)))
+    return planes.to_image(planes.grayscale(_planes(image)))
 
 
 def solarize(image: tf.Tensor, threshold: tf.Tensor | float = 0.5) -> tf.Tensor:
@@ -107,7 +112,7 @@ def solarize(image: tf.Tensor, threshold: tf.Tensor | float = 0.5) -> tf.Tensor:
     Returns:
       float32 (H, W, 3) in [0, 1].
     """
-    return planes.solarize(image, threshold)
+    return planes.solarize(_float(image), threshold)
 
 
 def gaussian_blur(image: tf.Tensor, sigma: tf.Tensor | float) -> tf.Tensor:
@@ -129,7 +134,7 @@ def gaussian_blur(image: tf.Tensor, sigma: tf.Tensor | float) -> tf.Tensor:
       Gwosdek et al., Theoretical foundations of Gaussian convolution by extended box filtering,
       SSVM 2011; Pillow's BoxBlur.c.
     """
-    return planes.to_image(planes.gaussian_blur(_image(image), sigma))
+    return planes.to_image(planes.gaussian_blur(_planes(image), sigma))
 
 
 def horizontal_flip(image: tf.Tensor) -> tf.Tensor:
@@ -163,7 +168,7 @@ def resized_crop(
     Raises:
       ValueError: another method.
     """
-    return planes.to_image(planes.resized_crop(image, box, size, method))
+    return planes.to_image(planes.resized_crop(tf.convert_to_tensor(image), box, int(size), method))
 
 
 def center_crop(
@@ -183,7 +188,9 @@ def center_crop(
     Raises:
       ValueError: another method.
     """
-    return planes.to_image(planes.center_crop(image, size, fraction, method))
+    return planes.to_image(
+        planes.center_crop(tf.convert_to_tensor(image), int(size), fraction, method)
+    )
 
 
 def affine(
@@ -204,7 +211,8 @@ def affine(
     Returns:
       float32 (H, W, 3) in [0, 1].
     """
-    return planes.to_image(planes.affine(_image(image), angle, zoom, shift_y, shift_x))
+    numbers = (_float(number) for number in (angle, zoom, shift_y, shift_x))
+    return planes.to_image(planes.affine(_planes(image), *numbers))
 
 
 def noise(image: tf.Tensor, normal: tf.Tensor, std: tf.Tensor | float) -> tf.Tensor:
@@ -218,4 +226,4 @@ def noise(image: tf.Tensor, normal: tf.Tensor, std: tf.Tensor | float) -> tf.Ten
     Returns:
       float32 (H, W, 3) in [0, 1].
     """
-    return planes.clip(image + std * tf.convert_to_tensor(normal)[..., None])
+    return planes.clip(_float(image) + _float(std) * _float(normal)[..., None])

@@ -93,7 +93,7 @@ def grayscale(planes: tf.Tensor) -> tf.Tensor:
 def solarize(planes: tf.Tensor, threshold: float) -> tf.Tensor:
     if isinstance(threshold, float) and threshold == 0.5:
         return clip(tf.minimum(planes, 1.0 - planes))  # the same, and vectorised
-    return clip(tf.where(planes < threshold, planes, 1.0 - planes))
+    return clip(tf.where(planes < tf.cast(threshold, tf.float32), planes, 1.0 - planes))
 
 
 def horizontal_flip(planes: tf.Tensor) -> tf.Tensor:

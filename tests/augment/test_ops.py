@@ -188,6 +188,29 @@ def test_affine_moves_turns_and_enlarges(ops):
     assert np.asarray(ops.affine(image, 0.0, 1.0, 0.9, 0.0)).max() == 0  # black comes in
 
 
+@BOTH
+def test_numbers_may_be_numpys_and_results_are_float32(images, ops):
+    """Factors read from a file are float64 scalars, which TensorFlow does not mix with float32."""
+    half = np.array([0.5])[0]
+    normal = np.zeros((64, 64))
+    for out in (
+        ops.brightness(images[0], half),
+        ops.brightness_additive(images[0], half),
+        ops.contrast(images[0], half),
+        ops.saturation(images[0], half),
+        ops.hue(images[0], half),
+        ops.grayscale(images[0]),
+        ops.solarize(images[0], half),
+        ops.solarize(images[0], half / 2),
+        ops.gaussian_blur(images[0], half),
+        ops.horizontal_flip(images[0]),
+        ops.affine(images[0], half, half, half, half),
+        ops.noise(images[0], normal, half),
+    ):
+        assert out.shape == (64, 64, 3)
+        assert out.dtype == np.float32
+
+
 def test_jax_equals_tensorflow():
     """On images that are not square, with random numbers, to float32 rounding."""
     rng = np.random.default_rng(1)
