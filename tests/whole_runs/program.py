@@ -17,13 +17,23 @@ ROOT = pathlib.Path(__file__).parents[2]
 TIMES = {"seconds", "images_per_second"}
 
 
-def start(workdir, *words, devices=1, config="tests/whole_runs/tiny.py", **environment):
+def start(workdir, *words, devices=1, **environment):
     """Starts one process of ``python -m jax_bt.main``; its output is one stream of text."""
+    command = [sys.executable, "-m", "jax_bt.main", *words]
+    return _start(command, workdir, devices, environment)
+
+
+def launch(script, workdir, devices=1):
+    """Starts the run by a script of ``launch/``."""
+    return _start([ROOT / "launch" / script], workdir, devices, {"PYTHON": sys.executable})
+
+
+def _start(command, workdir, devices, environment):
     env = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)} | environment
     # A tiny step compiles in less than the second from which programs are kept by default.
     env |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "jax_bt.main", f"--config={config}", f"--workdir={workdir}", *words],
+        [*command, "--config=tests/whole_runs/tiny.py", f"--workdir={workdir}"],
         cwd=ROOT,
         env=env,
         stdout=subprocess.PIPE,

@@ -28,7 +28,7 @@ def test_four_processes_give_the_run_of_one(alone, tmp_path):
 
 
 def test_slurm_is_recognised_and_a_signal_to_one_stops_all(alone, tmp_path):
-    """As ``srun --ntasks=2`` starts them; SIGTERM to the second; then once more, to the end."""
+    """As ``srun --ntasks=2`` starts them; SIGTERM to the second; then on by the local script."""
 
     def srun():
         slurm = {
@@ -45,9 +45,8 @@ def test_slurm_is_recognised_and_a_signal_to_one_stops_all(alone, tmp_path):
     children[1].send_signal(signal.SIGTERM)
     said = [program.end(child, code=75) for child in children]
     assert all("saved step" in text for text in said)
-    children = srun()
-    said = [program.end(child) for child in children]
-    assert "going on from the checkpoint of step" in said[0]
+    said = program.end(program.launch("local_two_processes.sh", tmp_path, devices=2))
+    assert "going on from the checkpoint of step" in said
     assert_close(tmp_path, alone)
 
 
