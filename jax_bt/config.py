@@ -35,6 +35,9 @@ def base(method: str = "barlow_twins") -> ConfigDict:
     c.data.test = "test"  # split to evaluate on
     c.data.image_size = 224  # side of the square views, pixels
     c.data.recipe = "barlow"  # a recipe of jax_bt/augment/recipes.py
+    # Views built from parts instead, one dict each: ({"base": "barlow", "blur": None}, ...), as
+    # augment.recipe_from takes them.
+    c.data.built = ()
     c.data.device_augment = False  # the host only decodes and crops; the rest is in the step
     c.data.views = placeholder(int)  # if set, so many views, of the recipe's in turn
 

@@ -83,7 +83,7 @@ def _build(config: ConfigDict, train_size: int, mesh: Mesh) -> Run:
         optimizer=optimizer,
         rates=rates,
         mesh=mesh,
-        recipes=_recipes(config),
+        recipes=recipes(config),
         total_steps=total_steps,
         steps_per_epoch=steps_per_epoch,
         loss_options=options["loss"],
@@ -146,13 +146,21 @@ def _second_encoder(config: ConfigDict) -> dict | None:
     return None
 
 
-def _recipes(config: ConfigDict) -> tuple[augment.Recipe, ...]:
-    """One recipe a view: those of the name, taken in turn if the config asks for more views."""
-    named = augment.recipes(config.data.recipe, size=config.data.image_size)
-    count = config.data.views or len(named)
+def recipes(config: ConfigDict) -> tuple[augment.Recipe, ...]:
+    """One recipe a view: those named or built, taken in turn if the config asks for more views.
+
+    Raises:
+      ValueError: an unknown recipe or part, or fewer than two views.
+    """
+    size = config.data.image_size
+    if config.data.built:
+        given = [augment.recipe_from({"size": size, **view}) for view in config.data.built]
+    else:
+        given = augment.recipes(config.data.recipe, size=size)
+    count = config.data.views or len(given)
     if count < 2:
         raise ValueError(f"data.views={count}: a method compares at least 2 views")
-    return tuple(named[i % len(named)] for i in range(count))
+    return tuple(given[i % len(given)] for i in range(count))
 
 
 def _optimizer(config: ConfigDict, steps_per_epoch: int, total_steps: int):

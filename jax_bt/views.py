@@ -6,7 +6,7 @@ import time
 
 from ml_collections import ConfigDict
 
-from jax_bt import augment, data, report
+from jax_bt import data, report, run
 from jax_bt.errors import UsageError
 
 SECONDS = 5.0  # how long the rate is measured
@@ -32,7 +32,7 @@ def write(config: ConfigDict, path: str | os.PathLike[str]) -> float:
         config.data.name, data_dir=config.data.data_dir, download=config.data.download
     )
     try:
-        recipes = augment.recipes(config.data.recipe, size=config.data.image_size)
+        recipes = run.recipes(config)
     except ValueError as error:
         raise UsageError(str(error)) from error
     batch = min(config.batch_size, source.size(config.data.train), 256)
