@@ -59,9 +59,9 @@ def backend(asked: str) -> str:
 
 
 def simulate(count: int) -> None:
-    """Has the CPU pose as so many devices, if jax has not started yet."""
+    """Has the CPU pose as at least so many devices, if jax has not started yet."""
     try:
-        jax.config.update("jax_num_cpu_devices", count)
+        jax.config.update("jax_num_cpu_devices", max(count, jax.config.jax_num_cpu_devices))
     except RuntimeError:  # it has: those there are have to do
         pass
 

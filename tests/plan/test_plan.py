@@ -25,6 +25,12 @@ KEYS = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True, scope="module")
+def started():
+    """jax settles once how many devices it has: the suite's eight, whichever test comes first."""
+    assert len(jax.devices()) == 8
+
+
 def tiny(**fields):
     """Barlow Twins on digits with a projector of 32, 32, 32 and 4 steps of 16 images."""
     config = configs.digits("smoke")
