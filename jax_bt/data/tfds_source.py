@@ -14,8 +14,9 @@ from jax_bt.data.options import pipeline_options, worker_count
 from jax_bt.data.source import ArrayRecords, Source
 from jax_bt.data.stream import Shard, StreamRecords
 
-# TFRecords have no random access. Up to this size a split is read into memory when it is opened
-# and then has; a larger one is streamed.
+# Up to this size a split is read into memory when it is opened: as pixels where its images are of
+# one size. A larger one is read by index if it is stored as ArrayRecord, and streamed if it is
+# stored as TFRecord, which has no random access.
 MEMORY_LIMIT = 2**30  # bytes
 
 SKIP = {"image": tfds.decode.SkipDecoding()}
@@ -28,8 +29,8 @@ class RandomAccessRecords:
 
     def __init__(self, builder: tfds.core.DatasetBuilder, split: str, labelled: bool):
         self._data = builder.as_data_source(split, decoders=SKIP)
-        self._labelled = labelled
-        self._where = f"{builder.name}, split {split!r}"
+        self.labelled = labelled
+        self.where = f"{builder.name}, split {split!r}"
         self.size = len(self._data)
 
     def fetch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -38,11 +39,27 @@ class RandomAccessRecords:
         images[:] = [example["image"] for example in found]
         return images, self._targets(found)
 
+    def in_order(self) -> tf.data.Dataset:
+        """(index, encoded image, label) of every example, by index."""
+
+        def some(start):
+            index = np.arange(start, min(start + 1024, self.size))
+            images, targets = self.fetch(index)
+            return index, images, np.zeros(len(index), np.int32) if targets is None else targets
+
+        def fetch(start):
+            columns = tf.numpy_function(some, [start], (tf.int64, tf.string, tf.int32))
+            for column in columns:
+                column.set_shape([None])
+            return tuple(columns)
+
+        return tf.data.Dataset.range(0, self.size, 1024).map(fetch).unbatch()
+
     def _targets(self, found) -> np.ndarray | None:
-        return np.array([e["label"] for e in found], np.int32) if self._labelled else None
+        return np.array([e["label"] for e in found], np.int32) if self.labelled else None
 
     def labels(self) -> np.ndarray | None:
-        if not self._labelled:
+        if not self.labelled:
             return None
         step = 4096
         starts = range(0, self.size, step)
@@ -51,7 +68,7 @@ class RandomAccessRecords:
         )
 
     def describe(self, index: int) -> str:
-        return f"example {index} of {self._where}"
+        return f"example {index} of {self.where}"
 
 
 def load_tfds(
@@ -86,18 +103,16 @@ def load_tfds(
     )
 
     def open_split(split: str):
-        if random_access:
-            return RandomAccessRecords(builder, split, labelled)
-        stream = _stream(builder, split, labelled)
+        stored = (RandomAccessRecords if random_access else _stream)(builder, split, labelled)
         if info.splits[split].num_bytes > MEMORY_LIMIT:
-            return stream
+            return stored
         size = (*shape[:2], 3)
-        if None not in size and stream.size * int(np.prod(size)) <= MEMORY_LIMIT:
+        if None not in size and stored.size * int(np.prod(size)) <= MEMORY_LIMIT:
             try:
-                return _in_memory(stream, size)
+                return _in_memory(stored, size)
             except tf.errors.OpError:
                 pass  # a damaged image: keep them encoded and let the batches name and skip it
-        return _in_memory(stream, None)
+        return stored if random_access else _in_memory(stored, None)
 
     return Source(
         name,
@@ -136,6 +151,29 @@ def _builder(name: str, data_dir, download: bool) -> tfds.core.DatasetBuilder:
     raise DataError(_not_prepared(name, base, where))
 
 
+def prepare(
+    name: str, data_dir: str | os.PathLike | None = None, file_format: str = "array_record"
+) -> tfds.core.DatasetBuilder:
+    """Downloads a registered data set, where that can be done, and stores it for training.
+
+    Args:
+      name: as TFDS knows it, ``cifar10`` or ``name/config``.
+      data_dir: where to; None takes TFDS' default.
+      file_format: "array_record", which can be read in any order, or "tfrecord".
+
+    Raises:
+      DataError: files to be downloaded by hand are missing, or TFDS fails in another way.
+    """
+    place = {} if data_dir is None else {"data_dir": os.path.expanduser(data_dir)}
+    try:
+        builder = tfds.builder(name, file_format=file_format, **place)
+        builder.download_and_prepare()
+    except Exception as error:  # whatever the data set's own code, its server or the disk does
+        why = " ".join(str(error).split())[:300] or type(error).__name__
+        raise DataError(f"data set {name!r} could not be prepared: {why}") from error
+    return builder
+
+
 def is_prepared(folder: pathlib.Path) -> bool:
     """Whether a folder is one prepared version of a TFDS data set."""
     return (folder / "dataset_info.json").is_file() and (folder / "features.json").is_file()
@@ -158,8 +196,9 @@ def _not_prepared(name: str, base: str, where) -> str:
         steps = " ".join(manual.split())
         first = f"download it yourself into {where}/downloads/manual ({steps}), then "
     return (
-        f"data set {name!r} is not prepared in {where}: {first}run `tfds build {name} "
-        f"--data_dir={where}`, or try the program without it: --config=configs/barlow_digits.py"
+        f"data set {name!r} is not prepared in {where}: {first}run `python -m jax_bt.data.prepare "
+        f"{name} --data_dir={where}`, or try the program without it: "
+        "--config=configs/barlow_digits.py"
     )
 
 
@@ -181,17 +220,19 @@ def _stream(builder: tfds.core.DatasetBuilder, split: str, labelled: bool) -> St
     return StreamRecords(tuple(shards), parse, labelled, f"{builder.name}, split {split!r}")
 
 
-def _in_memory(stream: StreamRecords, size: tuple[int, int, int] | None) -> ArrayRecords:
+def _in_memory(
+    stored: StreamRecords | RandomAccessRecords, size: tuple[int, int, int] | None
+) -> ArrayRecords:
     """Reads a split into memory: as pixels where all images are of this size, else as encoded."""
     workers = worker_count()
-    dataset = stream.in_order()
+    dataset = stored.in_order()
     if size:
         dataset = dataset.map(lambda i, e, y: (i, decode(e), y), num_parallel_calls=workers)
-    images = np.empty((stream.size, *(size or ())), np.uint8 if size else object)
-    targets = np.empty(stream.size, np.int32)
+    images = np.empty((stored.size, *(size or ())), np.uint8 if size else object)
+    targets = np.empty(stored.size, np.int32)
     dataset = dataset.batch(1024).with_options(pipeline_options(workers))
     for index, image, label in dataset.as_numpy_iterator():
         images[index], targets[index] = image, label
     return ArrayRecords(
-        images, targets if stream.labelled else None, stream.where, "image" if size else "bytes"
+        images, targets if stored.labelled else None, stored.where, "image" if size else "bytes"
     )

@@ -54,12 +54,13 @@ def prepare(folder: pathlib.Path, name: str, sizes: dict[str, int], shape, file_
 
 @pytest.fixture(scope="session")
 def tfds_dir(tmp_path_factory):
-    """Prepared data sets: `fixed` and `varied` as TFRecord, `indexed` as ArrayRecord."""
+    """Prepared data sets: `fixed` and `varied` as TFRecord, the others as ArrayRecord."""
     folder = tmp_path_factory.mktemp("tfds")
     sizes = {"train": 30, "test": 12}
     prepare(folder, "fixed", sizes, (SIDE, SIDE, 3), "tfrecord")
     prepare(folder, "varied", sizes, (None, None, 3), "tfrecord")
     prepare(folder, "indexed", sizes, (None, None, 3), "array_record")
+    prepare(folder, "indexed_fixed", sizes, (SIDE, SIDE, 3), "array_record")
     return folder
 
 

@@ -6,14 +6,14 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from jax_bt import data
-from jax_bt.data import tfds_source
+from jax_bt.data import prepare, tfds_source
 from jax_bt.data.decode import decode
 from jax_bt.data.errors import DataError
 from jax_bt.data.stream import StreamRecords
 
 from .conftest import picture
 
-KINDS = {"fixed": "image", "varied": "bytes", "indexed": "bytes"}
+KINDS = {"fixed": "image", "varied": "bytes", "indexed": "bytes", "indexed_fixed": "image"}
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -21,7 +21,7 @@ def test_what_was_stored_comes_back(name, tfds_dir):
     source = data.load(name, tfds_dir)
     assert source.splits == ("train", "test")
     assert source.class_names == ("cat", "dog", "eel")
-    assert source.image_shape == ((24, 24, 3) if name == "fixed" else None)
+    assert source.image_shape == ((24, 24, 3) if "fixed" in name else None)
     for split, first, count in (("train", 0, 30), ("test", 30, 12), ("train[80%:]", 24, 6)):
         assert source.size(split) == count
         records = source.records(split)
@@ -29,7 +29,7 @@ def test_what_was_stored_comes_back(name, tfds_dir):
         payload, labels = records.fetch(np.arange(count))
         np.testing.assert_array_equal(labels, np.arange(first, first + count) % 3)
         np.testing.assert_array_equal(source.labels(split), labels)
-        image = payload[3] if name == "fixed" else decode(tf.constant(payload[3])).numpy()
+        image = payload[3] if "fixed" in name else decode(tf.constant(payload[3])).numpy()
         np.testing.assert_array_equal(image, picture(first + 3, *image.shape[:2]))
 
 
@@ -84,7 +84,7 @@ def test_not_prepared(tmp_path):
     assert "\n" not in message
     assert f"'imagenet2012' is not prepared in {tmp_path}" in message
     assert "ILSVRC2012_img_train.tar" in message
-    assert f"tfds build imagenet2012 --data_dir={tmp_path}" in message
+    assert f"python -m jax_bt.data.prepare imagenet2012 --data_dir={tmp_path}" in message
     assert "--config=configs/barlow_digits.py" in message
 
 
@@ -95,3 +95,44 @@ def test_an_unknown_name_gets_close_ones(tfds_dir):
         data.load("varid", tfds_dir)
     with pytest.raises(DataError, match="close names: .*digits"):
         data.load("digit", tfds_dir)
+
+
+class Registered(tfds.core.GeneratorBasedBuilder):
+    """A data set that TFDS knows by name, with files to be downloaded by hand."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "Put pictures.txt into it."
+
+    def _info(self):
+        features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=(None, None, 3))})
+        return self.dataset_info_from_configs(features=features, description="", citation="")
+
+    def _split_generators(self, dl_manager):
+        count = int((dl_manager.manual_dir / "pictures.txt").read_text())
+        return {"train": ((i, {"image": picture(i)}) for i in range(count))}
+
+    def _generate_examples(self):
+        raise AssertionError("the generators of the splits are given directly")
+
+
+def test_preparing(tmp_path, capsys):
+    """A registered data set, before and after its files were put where they belong."""
+    with pytest.raises(DataError, match="'registered' is not prepared .*Put pictures.txt into it"):
+        data.load("registered", tmp_path)
+    assert prepare.main(["registered", f"--data_dir={tmp_path}"]) == 1
+    assert "'registered' could not be prepared: Manual directory" in capsys.readouterr().err
+    manual = tmp_path / "downloads" / "manual"
+    manual.mkdir(parents=True, exist_ok=True)
+    (manual / "pictures.txt").write_text("5")
+    assert prepare.main(["registered", f"--data_dir={tmp_path}"]) == 0
+    assert "registered: train 5 examples in" in capsys.readouterr().out
+    source = data.load("registered", tmp_path)
+    assert source.size("train") == 5
+    assert source.labels("train") is None
+    assert list(source.records("train").fetch(np.arange(5))[0])
+
+
+def test_downloading_on_demand(tmp_path):
+    (tmp_path / "downloads" / "manual").mkdir(parents=True)
+    (tmp_path / "downloads" / "manual" / "pictures.txt").write_text("3")
+    assert data.load("registered", tmp_path, download=True).size("train") == 3
