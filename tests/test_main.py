@@ -100,7 +100,7 @@ def test_what_cannot_be_parsed_is_answered(words, answer, call, capsys):
         ("--config.encoder.name=resnet51", "'resnet51' is not one of resnet18"),
         ("--config.method=barlow", "choose one of barlow_twins"),
         ("--config.data.recipe=nothing", "'nothing' is not known; there are: barlow"),
-        ("--config.data.name=imagenet2012", "tfds build imagenet2012"),
+        ("--config.data.name=imagenet2012", "jax_bt.data.prepare imagenet2012"),
         ("--config.data.train=tran", "tran"),
         ("--config.batch_size=5000", "larger than the 1297 examples|does not fit"),
         ("--config.batch_size=12", "does not divide over 8 devices"),
