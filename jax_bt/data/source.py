@@ -1,6 +1,7 @@
 """What a data set is to the rest of the program: named splits of examples."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -9,6 +10,10 @@ import numpy as np
 from jax_bt.data import splits as split_names
 from jax_bt.data.errors import DataError
 from jax_bt.data.stream import StreamRecords
+
+# The label of examples from a split without labels (STL-10's `unlabelled`) joined with one that
+# has them.
+UNLABELLED = -1
 
 
 class Records(Protocol):
@@ -79,27 +84,31 @@ class Selection:
                 yield here, records, index[here] - offset + start
             offset += stop - start
 
+    @functools.cached_property
+    def _labelled(self) -> bool:
+        return any(records.fetch(np.arange(1))[1] is not None for records, _, _ in self.pieces)
+
     def fetch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         index = np.asarray(index)
-        payloads, targets = None, None
+        payloads, targets = None, np.full(len(index), UNLABELLED, np.int32)
         for here, records, inner in self._locate(index):
             payload, target = records.fetch(inner)
-            if len(here) == len(index):
-                return payload, target
             if payloads is None:
                 payloads = np.empty((len(index), *payload.shape[1:]), payload.dtype)
-                # A piece without labels (STL-10's unlabelled split) is marked by -1.
-                targets = np.full(len(index), -1, np.int32)
             payloads[here] = payload
             if target is not None:
                 targets[here] = target
-        return payloads, targets
+        return payloads, targets if self._labelled else None
 
     def labels(self) -> np.ndarray | None:
-        parts = [(records.labels(), start, stop) for records, start, stop in self.pieces]
-        if any(labels is None for labels, _, _ in parts):
+        if not self._labelled:
             return None
-        return np.concatenate([labels[start:stop] for labels, start, stop in parts])
+        parts = []
+        for records, start, stop in self.pieces:
+            labels = records.labels()
+            unknown = np.full(stop - start, UNLABELLED, np.int32)
+            parts.append(unknown if labels is None else labels[start:stop])
+        return np.concatenate(parts)
 
     def describe(self, index: int) -> str:
         _, records, inner = next(self._locate(np.array([index])))
@@ -156,28 +165,38 @@ class Source:
         """The examples of a split or slice, fetched by index.
 
         Raises:
-          DataError: no such split, or it is empty.
+          DataError: no such split, it is empty, or it joins what does not go together.
         """
         pieces = []
         for name, start, stop in split_names.parse(split, self._sizes, self.name):
             if name not in self._opened:
                 self._opened[name] = self._open_split(name)
             pieces.append((self._opened[name], start, stop))
-        if any(isinstance(records, StreamRecords) for records, _, _ in pieces):
-            return self._join_streams(split, pieces)
         records, start, stop = pieces[0]
+        if isinstance(records, StreamRecords):
+            return _joined(pieces)
         if len(pieces) == 1 and (start, stop) == (0, records.size):
             return records
+        forms = {_form(records) for records, _, _ in pieces}
+        if len(forms) > 1:
+            raise DataError(
+                f"split {split!r} of {self.name} joins parts that are stored differently: "
+                f"{' and '.join(sorted(forms))}"
+            )
         return Selection(pieces)
 
-    def _join_streams(self, split: str, pieces) -> StreamRecords:
-        shards, first = [], 0
-        for records, start, stop in pieces:
-            if not isinstance(records, StreamRecords):
-                raise DataError(
-                    f"split {split!r} of {self.name} joins a part that fits into memory with one "
-                    "that does not: prepare the data set as ArrayRecord, which has random access"
-                )
-            shards += records.select(start, stop, first)
-            first += stop - start
-        return dataclasses.replace(pieces[0][0], shards=tuple(shards))
+
+def _form(records: Records) -> str:
+    if records.payload != "image":
+        return f"images as {records.payload}"
+    first = records.fetch(np.arange(1))[0]
+    return f"{'x'.join(map(str, first.shape[1:]))} pixels of {first.dtype}"
+
+
+def _joined(pieces: Sequence[tuple[StreamRecords, int, int]]) -> StreamRecords:
+    """Streams of one data set are streamed together, so that their order is mixed."""
+    shards, first = [], 0
+    for records, start, stop in pieces:
+        shards += records.select(start, stop, first)
+        first += stop - start
+    return dataclasses.replace(pieces[0][0], shards=tuple(shards))

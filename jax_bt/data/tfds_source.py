@@ -14,9 +14,9 @@ from jax_bt.data.options import pipeline_options, worker_count
 from jax_bt.data.source import ArrayRecords, Source
 from jax_bt.data.stream import Shard, StreamRecords
 
-# Up to this size a split is read into memory when it is opened: as pixels where its images are of
-# one size. A larger one is read by index if it is stored as ArrayRecord, and streamed if it is
-# stored as TFRecord, which has no random access.
+# A data set whose largest split is no larger is read into memory, split by split when needed, as
+# pixels where its images are of one size. Of a larger one examples are read by index if it is
+# stored as ArrayRecord, and streamed if it is stored as TFRecord, which has no random access.
 MEMORY_LIMIT = 2**30  # bytes
 
 SKIP = {"image": tfds.decode.SkipDecoding()}
@@ -96,23 +96,24 @@ def load_tfds(
         )
     label = features.get("label")
     labelled = isinstance(label, tfds.features.ClassLabel)
-    shape = features["image"].shape
+    size = (*features["image"].shape[:2], 3)
     random_access = info.file_format in (
         tfds.core.FileFormat.ARRAY_RECORD,
         tfds.core.FileFormat.PARQUET,
     )
+    # The largest split decides for all, so that any of them can be joined.
+    small = max(info.splits[s].num_bytes for s in info.splits) <= MEMORY_LIMIT
+    count = max(info.splits[s].num_examples for s in info.splits)
+    as_pixels = small and None not in size and count * int(np.prod(size)) <= MEMORY_LIMIT
 
     def open_split(split: str):
         stored = (RandomAccessRecords if random_access else _stream)(builder, split, labelled)
-        if info.splits[split].num_bytes > MEMORY_LIMIT:
-            return stored
-        size = (*shape[:2], 3)
-        if None not in size and stored.size * int(np.prod(size)) <= MEMORY_LIMIT:
+        if as_pixels:
             try:
                 return _in_memory(stored, size)
             except tf.errors.OpError:
                 pass  # a damaged image: keep them encoded and let the batches name and skip it
-        return stored if random_access else _in_memory(stored, None)
+        return _in_memory(stored, None) if small and not random_access else stored
 
     return Source(
         name,
@@ -120,7 +121,7 @@ def load_tfds(
         open_split,
         num_classes=label.num_classes if labelled else None,
         class_names=tuple(label.names) if labelled and label.names else None,
-        image_shape=None if None in shape[:2] else (*shape[:2], 3),
+        image_shape=None if None in size else size,
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jax_bt import data
+from jax_bt import augment, data
 from jax_bt.data.errors import DataError
 
 
@@ -50,6 +50,25 @@ def test_shapes_and_labels():
     payload, labels = source.records("train[2:]+train[:1]").fetch(np.array([2, 0]))
     np.testing.assert_array_equal(payload[..., 0], grey[[0, 2]])
     np.testing.assert_array_equal(labels, [0, 2])
+
+
+def test_labelled_and_unlabelled_pieces_join():
+    source = data.from_arrays({"train": (images(), np.arange(4)), "extra": images(6)})
+    np.testing.assert_array_equal(source.labels("train[2:]+extra[:2]"), [2, 3, -1, -1])
+    assert source.labels("extra+extra") is None
+    recipes = augment.recipes("none", size=5)
+    for split in ("train+extra", "extra+train"):
+        labels = source.labels(split)
+        run = data.batches(source, split, global_batch=2, seed=0, recipes=recipes)
+        for _, batch in zip(range(5), run, strict=False):
+            np.testing.assert_array_equal(batch["label"], labels[batch["index"]])
+
+
+def test_pieces_of_other_shapes_do_not_join():
+    source = data.from_arrays({"train": images(), "test": images(shape=(4, 4, 3))})
+    assert source.image_shape is None
+    with pytest.raises(DataError, match="joins parts .*: 4x4x3 pixels of uint8 and 5x6x3 pixels"):
+        source.records("train+test")
 
 
 def test_npz(tmp_path):

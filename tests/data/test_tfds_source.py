@@ -53,11 +53,18 @@ def test_a_folder_of_a_prepared_set(tfds_dir):
     assert data.load(str(tfds_dir / "fixed" / "1.0.0")).size("train") == 30
 
 
-def test_pieces_in_memory_and_streamed_do_not_join(tfds_dir, monkeypatch):
-    sizes = tfds.builder_from_directory(tfds_dir / "varied" / "1.0.0").info.splits
-    monkeypatch.setattr(tfds_source, "MEMORY_LIMIT", sizes["test"].num_bytes)
-    with pytest.raises(DataError, match="prepare the data set as ArrayRecord"):
-        data.load("varied", tfds_dir).records("train+test")
+@pytest.mark.parametrize("name", ["fixed", "varied", "indexed", "indexed_fixed"])
+def test_the_largest_split_decides_for_all(name, tfds_dir, monkeypatch):
+    """Else a large unlabelled split could not be joined with a small labelled one."""
+    info = tfds.builder_from_directory(tfds_dir / name / "1.0.0").info
+    monkeypatch.setattr(tfds_source, "MEMORY_LIMIT", info.splits["test"].num_bytes)
+    assert info.splits["train"].num_bytes > tfds_source.MEMORY_LIMIT
+    source = data.load(name, tfds_dir)
+    np.testing.assert_array_equal(
+        source.labels("test+train[:4]"), [*np.arange(30, 42) % 3, 0, 1, 2, 0]
+    )
+    assert isinstance(source.records("test"), StreamRecords) == ("indexed" not in name)
+    assert source.records("test").payload == "bytes"
 
 
 def test_a_missing_split_lists_the_valid_ones(tfds_dir):
