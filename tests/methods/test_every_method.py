@@ -37,11 +37,11 @@ def test_resuming_is_bitwise_the_same(name, tmp_path):
     run = make(name)
     whole, losses = tiny.train(run, range(4))
     half, first = tiny.train(run, range(2))
-    manager = checkpoint.open(tmp_path)
-    checkpoint.save(manager, half)
-    checkpoint.wait(manager)
-    resumed, second = tiny.train(run, range(2, 4), checkpoint.restore(manager, run.state))
-    manager.close()
+    with checkpoint.open(tmp_path) as manager:
+        checkpoint.save(manager, half)
+        checkpoint.wait(manager)
+        restored = checkpoint.restore(manager, run.state, run.mesh)
+    resumed, second = tiny.train(run, range(2, 4), restored)
     assert first + second == losses
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
         assert a.dtype == b.dtype

@@ -15,7 +15,7 @@ INPUTS, BATCH, STEPS = 6, 16, 8
 HEADS = {
     "byol": {"projector": (16, 8), "predictor": (16, 8)},
     "moco_v3": {"projector": (16, 8), "predictor": (16, 8)},
-    "simsiam": {"projector": (16, 16, 8), "predictor": (4, 8)},
+    "simsiam": {"projector": (16, 8), "predictor": (4, 8)},
     "swav": {"projector": (16, 8), "prototypes": 12},
 }
 LOSS = {"w_mse": {"iterations": 2, "whitening_size": 16}, "swav": {"freeze_steps": 1}}
@@ -40,22 +40,30 @@ def networks(
     fields = {"axis_name": axis_name}
     modules = {}
     for suffix in ("", "_b")[: 1 + separate]:
-        modules[f"encoder{suffix}"] = MLP((20, 12), output_bias=True, **fields)
+        modules[f"encoder{suffix}"] = MLP((12,), output_norm="affine", **fields)
         made = method.heads(12, **(HEADS.get(name, {"projector": (16, 8)}) | heads))
         modules |= {f"{k}{suffix}": methods._placed(head, fields) for k, head in made.items()}
     return Networks(modules)
 
 
-def make(name: str, *, devices: int = 1, loss=None, target=None, optimizer=None, **heads) -> Tiny:
+def make(name: str, *, devices: int = 1, loss=None, target=None, **heads) -> Tiny:
     """The method's step and its state of step 0."""
     method = methods.load(name)
     nets = networks(name, axis_name=meshes.AXIS, **heads)
     mesh = meshes.make_mesh(jax.devices()[:devices])
-    optimizer = optimizer or optim.sgd(0.05)
+    optimizer = optim.sgd(0.05)
     options = TARGET.get(name, {}) if target is None else target
+    # On one device and moved, which spares a compilation; test_step.py starts on several.
     state = step.init_state(
-        method, nets, optimizer, mesh, seed=0, image_shape=(INPUTS,), target_options=options
+        method,
+        nets,
+        optimizer,
+        meshes.make_mesh(jax.devices()[:1]),
+        seed=0,
+        image_shape=(INPUTS,),
+        target_options=options,
     )
+    state = jax.device_put(state, meshes.replicated(mesh))
     train_step = step.make_train_step(
         method,
         nets,
