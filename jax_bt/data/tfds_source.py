@@ -204,10 +204,8 @@ def _not_prepared(name: str, base: str, where) -> str:
 
 
 def _stream(builder: tfds.core.DatasetBuilder, split: str, labelled: bool) -> StreamRecords:
-    keep = {"image": True} | ({"label": True} if labelled else {})
-    features = builder.info.features
-    partial = tfds.decode.PartialDecoding(keep, decoders=SKIP)
-    wanted = partial.extract_features(features)
+    keep = ("image", "label") if labelled else ("image",)
+    wanted = tfds.features.FeaturesDict({key: builder.info.features[key] for key in keep})
 
     def parse(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         example = wanted.deserialize_example(record, decoders=SKIP)
