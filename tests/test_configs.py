@@ -75,7 +75,9 @@ def test_configs_say_what_they_are():
 def test_an_option_of_another_method_is_refused():
     c = config.digits(method="vicreg")
     c.method = "barlow_twins"
-    with pytest.raises(errors.UsageError, match="barlow_twins has no loss option 'covariance_weight': it has"):
+    with pytest.raises(
+        errors.UsageError, match="barlow_twins has no loss option 'covariance_weight': it has"
+    ):
         build(c)
 
 
