@@ -175,9 +175,13 @@ def bench(loss, n, d, repeats, names, cores):
         if needed > free:
             absent[name] = f"needs {needed / 2**30:.0f} GiB, {free / 2**30:.0f} are free"
             continue
-        pipes[name], theirs = context.Pipe()
+        pipe, theirs = context.Pipe()
         context.Process(target=worker, args=(theirs, loss, name, n, d, cores), daemon=True).start()
-        temporary[name], samples[name] = pipes[name].recv(), []
+        theirs.close()  # so that a worker's death ends the pipe
+        try:
+            temporary[name], pipes[name], samples[name] = pipe.recv(), pipe, []
+        except EOFError:
+            absent[name] = "its process died: out of memory?"
     for _ in range(repeats):
         for name, pipe in pipes.items():
             pipe.send(True)
