@@ -74,6 +74,10 @@ def start(
         if not any(given) and "coordinator_address should be defined" in str(error):
             return  # no cluster here
         raise UsageError(f"the processes of this run cannot be told apart: {error}") from error
+    except RuntimeError:
+        if any(given):
+            raise
+        return  # devices are in use already: a program around this one, by itself
     finally:
         late.cancel()
     if distributed.global_state.num_processes > 1:
