@@ -23,6 +23,8 @@ def base(method: str = "barlow_twins") -> ConfigDict:
     c.batch_size = 256  # global, over all devices and processes
     c.epochs = 100.0  # passes over the training split
     c.steps = placeholder(int)  # if set, the number of updates instead of epochs
+    c.micro_batches = 1  # the encoder takes the batch in so many parts, to save memory; the loss
+    # and its gradient stay the whole batch's
     c.gradient_scale = 1.0  # 1/W reproduces the reference's gradients on W GPUs
     c.skip_nonfinite = placeholder(int)  # if set, up to so many updates that are not finite are
     # left out; else the first ends the run

@@ -66,11 +66,18 @@ def from_first_process(mesh: Mesh, tree: PyTree) -> PyTree:
     return jax.device_put(whole, replicated(mesh))
 
 
-def check_divides(global_batch: int, mesh: Mesh) -> None:
-    """Raises ValueError unless every device gets the same number of examples."""
+def check_divides(global_batch: int, mesh: Mesh, micro_batches: int = 1) -> None:
+    """Raises ValueError unless every device gets the same number of examples, in equal parts."""
     if global_batch % mesh.size:
         fitting = [n for n in range(1, mesh.size + 1) if global_batch % n == 0]
         raise ValueError(
             f"batch_size {global_batch} does not divide over {mesh.size} devices: "
             f"use a multiple of {mesh.size}, or {fitting[-1]} devices"
+        )
+    each = global_batch // mesh.size
+    if micro_batches < 1 or each % micro_batches:
+        fitting = ", ".join(str(n) for n in range(1, each + 1) if each % n == 0)
+        raise ValueError(
+            f"micro_batches={micro_batches} does not divide the {each} examples of a device: "
+            f"use one of {fitting}"
         )

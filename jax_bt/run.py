@@ -62,7 +62,7 @@ def build(config: ConfigDict, train_size: int, mesh: Mesh) -> Run:
 
 
 def _build(config: ConfigDict, train_size: int, mesh: Mesh) -> Run:
-    meshes.check_divides(config.batch_size, mesh)
+    meshes.check_divides(config.batch_size, mesh, config.micro_batches)
     if config.batch_size > train_size:
         raise ValueError(
             f"batch_size {config.batch_size} is larger than the {train_size} examples of "
@@ -71,7 +71,11 @@ def _build(config: ConfigDict, train_size: int, mesh: Mesh) -> Run:
     method = methods.load(config.method)
     options = {name: dict(config[name]) for name in ("encoder", "heads", "loss", "target")}
     networks = methods.make_networks(
-        method, options["encoder"], options["heads"], encoder_b=_second_encoder(config)
+        method,
+        options["encoder"],
+        options["heads"],
+        encoder_b=_second_encoder(config),
+        micro_batches=config.micro_batches,
     )
     methods.check(method, loss=options["loss"], target=options["target"])
     steps_per_epoch = train_size // config.batch_size

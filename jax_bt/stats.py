@@ -7,6 +7,8 @@ or ``pmap`` the name of the mapped axis makes the result that of all shards toge
 Statistics are computed in float32, or in float64 for float64 input, whatever the input's dtype.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -29,6 +31,14 @@ def all_sum(x: Array, axis_name: str | None = None) -> Array:
 def all_mean(x: Array, axis_name: str | None = None) -> Array:
     """Mean of ``x`` over the shards, elementwise."""
     return x if axis_name is None else lax.pmean(x, axis_name)
+
+
+def vary(tree: Any, axis_name: str | None = None) -> Any:
+    """The same arrays, but each shard's own in the eyes of ``shard_map``.
+
+    Their gradient is summed over the shards here, once, instead of wherever they meet sharded data.
+    """
+    return tree if axis_name is None else lax.pcast(tree, axis_name, to="varying")
 
 
 def mean(x: Array, axis: int | tuple[int, ...] = 0, axis_name: str | None = None) -> Array:

@@ -38,6 +38,7 @@ def make_networks(
     heads: Mapping[str, Any],
     *,
     encoder_b: Mapping[str, Any] | None = None,
+    micro_batches: int = 1,
 ) -> Networks:
     """Builds encoder and heads for the training mesh.
 
@@ -47,6 +48,7 @@ def make_networks(
       heads: keywords of ``method.heads``.
       encoder_b: the same of the second branch's own encoder, which then has its own heads; None
         for branches that share weights.
+      micro_batches: the encoder takes a batch in so many parts (``networks.in_parts``).
 
     Raises:
       ValueError: an unknown encoder or option (the message lists the valid ones), or separate
@@ -61,7 +63,7 @@ def make_networks(
         if getattr(method, "SHARED_ONLY", False):
             raise ValueError(f'{_name(method)} has no separate branches: use branches="shared"')
         made |= {f"{n}_b": module for n, module in _branch(method, encoder_b, heads).items()}
-    return Networks(made)
+    return Networks(made, micro_batches)
 
 
 def _branch(method: ModuleType, encoder: Mapping[str, Any], heads: Mapping[str, Any]) -> dict:

@@ -1,10 +1,14 @@
 """The networks of a run as pure apply functions, and the record of what a step yields."""
 
+import functools
 import zlib
 from typing import Any, NamedTuple
 
 import jax
-from jax import Array
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jax_bt import stats
 
 PyTree = Any
 Variables = dict[str, PyTree]  # {"params": {network: ...}, "batch_stats": {network: ...}}
@@ -35,9 +39,11 @@ class Networks(NamedTuple):
     Attributes:
       modules: Flax modules by name. A name ending in ``_b`` is the second branch's own network;
         without one both branches share weights.
+      micro_batches: the encoder takes a batch in so many parts, see ``in_parts``.
     """
 
     modules: dict[str, Any]
+    micro_batches: int = 1
 
     def chain(
         self, branch: int = 0, after: str | None = None, until: str | None = None
@@ -95,12 +101,14 @@ class Networks(NamedTuple):
         Returns:
           Outputs by network name without ``_b``, and the variables with new running statistics.
         """
-        outputs, stats = {}, dict(variables["batch_stats"])
+        outputs, running = {}, dict(variables["batch_stats"])
         for name, module in self.chain(branch, after, until):
-            x, new = module.apply(_of(variables, name), x, train=True, mutable=["batch_stats"])
-            stats[name] = new.get("batch_stats", {})
-            outputs[name.removesuffix("_b")] = x
-        return outputs, {"params": variables["params"], "batch_stats": stats}
+            role, parts = name.removesuffix("_b"), 1
+            if role == "encoder":  # where the memory goes; heads see the whole batch
+                parts = self.micro_batches
+            x, running[name] = in_parts(module, _of(variables, name), x, parts)
+            outputs[role] = x
+        return outputs, {"params": variables["params"], "batch_stats": running}
 
     def represent(self, variables: Variables, images: Array) -> Array:
         """The first branch's representation (N, features), with running statistics."""
@@ -110,6 +118,47 @@ class Networks(NamedTuple):
         """The first branch's projector output (N, D), with running statistics."""
         x = self.represent(variables, images)
         return self.modules["projector"].apply(_of(variables, "projector"), x, train=False)
+
+
+def in_parts(module: Any, variables: Variables, x: Array, parts: int) -> tuple[Array, PyTree]:
+    """Applies a network in training mode to a batch in parts, one after the other.
+
+    The outputs of all parts are gathered before anything is made of them, and the backward pass
+    runs each part forward once more and adds its share to the gradient: the exact gradient of
+    whatever the whole batch's outputs become, with the activations of one part in memory at a time.
+    Only batch norm sees the difference: its statistics are those of a part (of all devices), and
+    the running ones move once, by the mean over the parts.
+
+    Args:
+      module: takes (x, train=True); its ``axis_name``, if it has one, is the mapped axis.
+      variables: of the module.
+      x: (n, ...) local batch.
+      parts: how many; 1 for the batch as a whole.
+
+    Returns:
+      The outputs (n, ...) in the batch's order, and the new running statistics.
+
+    Raises:
+      ValueError: ``parts`` does not divide n.
+    """
+
+    def apply(params: PyTree, x: Array) -> tuple[Array, PyTree]:
+        given = {**variables, "params": params}
+        y, new = module.apply(given, x, train=True, mutable=["batch_stats"])
+        return y, new.get("batch_stats", {})
+
+    params = variables["params"]
+    if parts == 1:
+        return apply(params, x)
+    if len(x) % parts:
+        raise ValueError(f"{len(x)} examples of a device do not divide into {parts} micro-batches")
+    # One sum of the gradient over the devices behind the loop, not one for each part in it.
+    params = stats.vary(params, getattr(module, "axis_name", None))
+    # Every parts-th example: the parts are then the same examples on any number of devices.
+    split = x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
+    y, new = lax.map(jax.checkpoint(functools.partial(apply, params), prevent_cse=False), split)
+    y = y.swapaxes(0, 1).reshape(len(x), *y.shape[2:])
+    return y, jax.tree.map(lambda running: jnp.mean(running, axis=0), new)
 
 
 def _of(variables: Variables, name: str) -> Variables:

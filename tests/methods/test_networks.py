@@ -1,0 +1,107 @@
+"""The encoder in micro-batches: the whole batch's loss and gradient, a part's memory."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jax_bt import config, losses, methods, optim, run, step
+from jax_bt import mesh as meshes
+from jax_bt.methods.networks import Networks, in_parts
+from jax_bt.models.heads import MLP
+from jax_bt.models.resnet import ResNet
+
+from . import tiny
+
+
+def trained(micro_batches, *, devices=1, method="barlow_twins", **encoder):
+    """Three steps; the losses and what the state holds at the end."""
+    module, nets = methods.load(method), tiny.networks(method, axis_name=meshes.AXIS)
+    made = MLP((24, 12), axis_name=meshes.AXIS, **encoder)
+    nets = Networks({**nets.modules, "encoder": made}, micro_batches)
+    mesh, optimizer = meshes.make_mesh(jax.devices()[:devices]), optim.sgd(0.05)
+    current = step.init_state(module, nets, optimizer, mesh, seed=0, image_shape=(tiny.INPUTS,))
+    train_step = step.make_train_step(module, nets, optimizer, mesh, total_steps=3)
+    values = []
+    for i in range(3):
+        batch = meshes.to_global(mesh, {"views": tiny.views(i)})
+        current, terms = train_step(current, batch)
+        values.append(float(terms["loss"]))
+    return values, jax.device_get((current.params, current.batch_stats, current.target))
+
+
+def assert_close(a, b, tolerance):
+    np.testing.assert_allclose(a[0], b[0], rtol=tolerance)
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=tolerance, atol=tolerance), a[1], b[1]
+    )
+
+
+@pytest.mark.parametrize("method", ["barlow_twins", "vicreg", "byol"])
+@pytest.mark.parametrize("parts, devices", [(4, 1), (2, 4)])
+def test_without_batch_norm_it_is_the_large_batch(method, parts, devices):
+    """The heads keep their batch norm: they see the whole batch either way."""
+    whole = trained(1, method=method, norm=False)
+    assert np.ptp(whole[0]) > 1e-3
+    assert_close(trained(parts, method=method, devices=devices, norm=False), whole, 2e-5)
+
+
+def test_with_batch_norm_parts_are_the_same_on_any_number_of_devices():
+    one, four = (trained(4, devices=n, output_norm="affine") for n in (1, 4))
+    assert_close(four, one, 1e-4)
+    whole = trained(1, output_norm="affine")
+    assert abs(whole[0][0] / one[0][0] - 1) > 1e-4  # statistics of 4 examples, not of 16
+
+
+def test_value_gradient_and_statistics_are_those_of_parts_put_together():
+    """Beside plain automatic differentiation of four passes of every fourth example."""
+    module = MLP((8,), output_norm="affine")
+    x_a, x_b = tiny.views(0)
+    variables = module.init(jax.random.key(0), x_a, train=False)
+
+    def loss(params, apply):
+        given = {**variables, "params": params}
+        (z_a, new), (z_b, _) = apply(given, x_a), apply(given, x_b)
+        return losses.vicreg(z_a, z_b).loss, new
+
+    def by_hand(given, x):
+        passes = [
+            module.apply(given, x[part::4], train=True, mutable=["batch_stats"])
+            for part in range(4)
+        ]
+        z = jnp.stack([y for y, _ in passes], axis=1).reshape(len(x), -1)
+        return z, jax.tree.map(lambda *s: sum(s) / 4, *[new["batch_stats"] for _, new in passes])
+
+    grad = functools.partial(jax.value_and_grad(loss, has_aux=True), variables["params"])
+    found = grad(lambda given, x: in_parts(module, given, jnp.asarray(x), 4))
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    jax.tree.map(close, found, grad(by_hand))
+
+
+def test_a_part_is_what_is_kept_in_memory():
+    """A convolutional encoder's temporaries, by the compiler's own account."""
+    module = ResNet((1, 1), bottleneck=False, features=8, stem="cifar")
+    images = jax.ShapeDtypeStruct((64, 16, 16, 3), jnp.float32)
+    variables = jax.eval_shape(
+        functools.partial(module.init, train=False), jax.random.key(0), images
+    )
+
+    def temporaries(parts):
+        def loss(variables, x):
+            return jnp.sum(jnp.square(in_parts(module, variables, x, parts)[0]))
+
+        compiled = jax.jit(jax.grad(loss)).lower(variables, images).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert temporaries(8) < 0.3 * temporaries(1)
+
+
+def test_parts_that_do_not_divide_are_refused():
+    c = config.digits()
+    c.batch_size, c.micro_batches = 64, 3
+    with pytest.raises(ValueError, match="micro_batches=3 does not divide the 8 examples of a dev"):
+        run.build(c, 1297, meshes.make_mesh())
+    with pytest.raises(ValueError, match="10 examples of a device do not divide into 4 micro-bat"):
+        in_parts(MLP((8,)), {"params": {}}, jnp.zeros((10, 6)), 4)
