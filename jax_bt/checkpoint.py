@@ -12,6 +12,8 @@ import os
 import pathlib
 import re
 import shutil
+import sys
+import time
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -32,6 +34,8 @@ Manager = ocp.CheckpointManager
 ALONE = ocp.options.MultiprocessingOptions(
     primary_host=0, active_processes={0}, barrier_sync_key_prefix="first"
 )
+
+SETTLE = 0.5  # seconds in which operations that were under way beside a failed one end
 
 
 @contextmanager
@@ -73,19 +77,38 @@ def open(
             f"cannot write checkpoints to {directory}: {error.strerror}. "
             "Make the folder writable or choose another --workdir"
         ) from error
-    # Orbax's threads log a traceback of what they raise here as well.
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield manager
-    finally:
+    with _errors_told_once():
         try:
-            manager.close()
-        except Exception as error:  # noqa: BLE001 - as in save
-            raise _write_error(manager, error) from error
+            yield manager
         finally:
-            logger.setLevel(level)
+            try:
+                manager.close()
+            except Exception as error:  # noqa: BLE001 - as in save
+                raise _write_error(manager, error) from error
+
+
+@contextmanager
+def _errors_told_once() -> Iterator[None]:
+    """Keeps to one line what Orbax raises here and its threads tell once more, with tracebacks."""
+    logger, hook = logging.getLogger("absl"), sys.unraisablehook
+    level = logger.level
+
+    def quiet(unraisable: Any) -> None:
+        # At the first operation that fails Orbax closes its event loop, and each of TensorStore's
+        # that end later complains about it where nobody can catch it.
+        if "Event loop is closed" not in str(unraisable.exc_value):
+            hook(unraisable)
+
+    logger.setLevel(logging.CRITICAL)
+    sys.unraisablehook = quiet
+    try:
+        yield
+    except CheckpointError:
+        time.sleep(SETTLE)
+        raise
+    finally:
+        logger.setLevel(level)
+        sys.unraisablehook = hook
 
 
 def save(manager: Manager | None, state: PyTree) -> None:
@@ -214,6 +237,7 @@ def _set_aside(manager: Manager, step: int, error: Exception) -> None:
         f"using the one before it ({reason})",
         stacklevel=4,
     )
+    time.sleep(SETTLE)  # its other arrays may still be read
     shutil.rmtree(aside, ignore_errors=True)
     path.rename(aside)
     manager.reload()
