@@ -98,6 +98,8 @@ def parse(argv: list[str]) -> list[str]:
       UsageError: a wrong flag, in one line.
     """
     app.define_help_flags()
+    # ml_collections wants the config before its overrides; people need not care.
+    argv[1:] = sorted(argv[1:], key=lambda word: not word.lstrip("-").startswith("config="))
     try:
         words = FLAGS(argv)[1:]
         if FLAGS.config is not None:

@@ -86,6 +86,7 @@ def test_a_mistake_is_one_line_and_exit_code_2():
         (["--config=configs/barlow_digits.py", "--config.heads=3"], "set one of its fields"),
         (["--config=configs/barlow_digits.py", "--confg=3"], "Did you mean: config"),
         (["--config.batch_size=3"], "pass --config=FILE"),
+        (["--config.batch_size=12", "--config=configs/barlow_digits.py"], "divide over 8 devices"),
     ],
 )
 def test_what_cannot_be_parsed_is_answered(words, answer, call, capsys):

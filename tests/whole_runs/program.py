@@ -63,11 +63,12 @@ def lines(workdir):
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def reached(workdir, count):
-    """Waits until so many steps are written."""
+def reached(workdir, count, process):
+    """Waits until so many steps are written by a run that this process belongs to."""
     for _ in range(6000):
         if lines(workdir) >= count:
             return
+        assert process.poll() is None, process.communicate()[0]
         time.sleep(0.05)
     raise AssertionError(f"{count} steps were not reached")
 

@@ -45,7 +45,7 @@ def test_slurm_is_recognised_and_a_signal_to_one_stops_all(alone, tmp_path):
         return [program.start(tmp_path, devices=2, **slurm, **task) for task in tasks]
 
     children = srun()
-    program.reached(tmp_path, 1)
+    program.reached(tmp_path, 1, children[0])
     children[1].send_signal(signal.SIGTERM)
     said = [program.end(child, code=75) for child in children]
     assert all("saved step" in text for text in said)
@@ -56,7 +56,7 @@ def test_slurm_is_recognised_and_a_signal_to_one_stops_all(alone, tmp_path):
 
 def test_a_process_killed_in_training_ends_the_other(tmp_path):
     children = program.start_all(tmp_path, 2, "--config.steps=100000", "--lost_after=5")
-    program.reached(tmp_path, 1)
+    program.reached(tmp_path, 1, children[0])
     children[1].kill()
     said = program.end(children[0], code=69, timeout=60)
     assert "they go on from the last checkpoint" in said
