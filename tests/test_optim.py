@@ -1,7 +1,8 @@
 """Optimisers against the reference code's steps, and against their formulas written out in numpy.
 
-Of lars_barlow_b256 and lars_vicreg_b256 the golden copies keep five of the eight parameters, the
-rule being one for each parameter by itself.
+The golden copies keep four or five of the eight parameters, the rule being one for each parameter
+by itself, and of the fifty steps all gradients but the parameters after some: the momentum carries
+what is wrong in any step to those after it.
 """
 
 import jax
@@ -11,6 +12,7 @@ import pytest
 
 from jax_bt import optim, schedules
 
+KEPT = np.array([0, 1, 2, 3, 4, 5, 10, 11, 20, 21, 30, 40, 49])  # of which there are parameters
 LARS = ("lars_barlow_b256", "lars_barlow_edge", "lars_vicreg_b256", "lars_vicreg_b512_wd")
 
 
@@ -63,9 +65,9 @@ def test_lars_is_the_reference_step_by_step(golden, name, dtype, rtol):
         path = trajectory(optimizer, cast("init"), cast("grad"))
         for n in data["names"]:
             expected = data[f"param/{n}"]
-            assert path[n].shape == expected.shape and path[n].dtype == dtype
+            assert path[n].shape == data[f"grad/{n}"].shape and path[n].dtype == dtype
             atol = rtol * np.abs(expected).max()
-            np.testing.assert_allclose(path[n], expected, rtol=0, atol=atol, err_msg=n)
+            np.testing.assert_allclose(path[n][KEPT], expected, rtol=0, atol=atol, err_msg=n)
 
 
 def test_lars_inside_has_the_rate_in_the_buffer():

@@ -20,8 +20,8 @@ def check(
       function: arrays to a loss's record.
       inputs: float32 arrays; the reference widened the same numbers to float64.
       loss: the reference's value.
-      gradients: with respect to each input; None where there must be none (zeros). Fewer rows than
-        the input has: the golden copy of a large file holds only the first.
+      gradients: with respect to each input; None where there must be none (zeros). Fewer rows or
+        columns than the input has: the golden copy of a large file holds only the first.
       float32: tolerances of our float32 value (relative) and gradients (relative to the greatest
         entry); None to check float64 alone.
 

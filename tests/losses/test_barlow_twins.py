@@ -18,7 +18,9 @@ each_form = pytest.mark.parametrize("form", ["auto", "cross_correlation", "gram"
 
 
 @each_form
-@pytest.mark.parametrize("name", ["8x16", "8x16_constcol", "16x24_offset", "64x128"])
+@pytest.mark.parametrize(
+    "name", ["8x16", "8x16_constcol", "16x24_offset", "64x128", "64x128_indep", "32x2048"]
+)
 def test_equals_the_reference(golden, name, form):
     g = golden(f"barlow_loss_{name}")
     out = check(

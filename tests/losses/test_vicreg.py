@@ -17,7 +17,7 @@ each_form = pytest.mark.parametrize("form", ["auto", "cross_correlation", "gram"
 
 
 @each_form
-@pytest.mark.parametrize("name", ["8x16", "8x16_constcol", "16x24_coefs", "64x128"])
+@pytest.mark.parametrize("name", ["8x16", "8x16_constcol", "16x24_coefs", "64x128", "32x2048"])
 def test_equals_the_reference(golden, name, form):
     g = golden(f"vicreg_loss_{name}")
     invariance, variance, covariance = map(float, g["coeffs"])

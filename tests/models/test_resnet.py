@@ -1,8 +1,9 @@
 """ResNets against torchvision's, in float64 with weights regenerated from a recipe.
 
 The golden copies leave out what says the same twice: the classifier's outputs, layer4 (its means
-are the pooled features), and all but the first image of the per-stage statistics and of the input
-gradient, of whose other images the norms are kept.
+are the pooled features), all but the first image of the per-stage statistics and of the input
+gradient, of whose other images the norms are kept, and three of every four of ResNet-50's new
+running statistics.
 """
 
 import jax
@@ -93,7 +94,8 @@ def test_torchvision_parity(golden, recipe_weights, name, mode):
         keys = [str(key) for key in data["keys"] if key.endswith(kind)]
         ours = np.concatenate([by_name[key] for key in keys])
         if mode == "train":
-            close(ours, data[f"train/new_{kind}"], single, kind)
+            kept = slice(None, None, 4 if name == "resnet50" else 1)
+            close(ours[kept], data[f"train/new_{kind}"], single, kind)
         else:
             np.testing.assert_array_equal(ours, np.concatenate([state_dict[k] for k in keys]))
 
