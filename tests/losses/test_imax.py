@@ -42,6 +42,20 @@ def test_equals_numpys_determinants(count, width):
     np.testing.assert_allclose(imax(z_a, z_b), expected, rtol=1e-3)
 
 
+def test_few_examples_of_wide_embeddings_keep_their_digits():
+    """The loss is -33, a difference of -3391 and -3358, which share 497 times log(eps)."""
+    z_a, z_b = views(16, 512)
+    step = jax.jit(jax.value_and_grad(lambda a, b: losses.imax(a, b).loss, (0, 1)))
+    value, gradients = step(z_a, z_b)
+    with jax.enable_x64(True):
+        expected, exact = step(np.float64(z_a), np.float64(z_b))
+    np.testing.assert_allclose(expected, by_numpy(z_a, z_b, 1e-3)[0], rtol=1e-9)
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    for gradient, reference in zip(gradients, exact, strict=True):
+        scale = np.max(np.abs(reference))
+        np.testing.assert_allclose(gradient, reference, rtol=0, atol=1e-5 * scale)
+
+
 def test_agreement_lowers_the_loss():
     by_noise = [imax(*views(64, 4, noise)).loss for noise in (0.0, 0.3, 1.0, 3.0)]
     assert np.all(np.diff(by_noise) > 0)
@@ -62,7 +76,7 @@ def test_one_dimension_is_minus_twice_the_information():
 
 
 def test_gram_form_on_devices_equals_one_device():
-    """N < D: the conformance test has N > D."""
+    """N <= D: the conformance test has N > D."""
     count, width = 8, SIZES["D"] * 2
     z = [np.float64(v) for v in views(count, width)]
     mesh = jax.make_mesh((4,), ("batch",), (jax.sharding.AxisType.Auto,), devices=jax.devices()[:4])
