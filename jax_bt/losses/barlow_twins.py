@@ -70,7 +70,7 @@ def barlow_twins(
         matrices, the mean over views (appendix A). The invariance is of the cross-correlation.
       temperature: with a number t the terms are those of Table 5's last row,
         invariance = -log sum_i exp(C_ii / t), redundancy = log sum_{i != j} exp(max(C_ij, 0) / t),
-        which needs the D x D form.
+        which needs the D x D form and a D of at least 2.
       eps: added to the variances.
       precision: of the large products (``jax.lax.Precision``). The default is full float32; None
         is the device's own, bfloat16 passes on a TPU.
@@ -100,6 +100,8 @@ def barlow_twins(
         z_b=z_b,
         **{f"view {i}": view for i, view in enumerate(more, 2)},
     )
+    if temperature is not None and min(view.shape[1] for view in views) < 2:
+        raise ValueError("D=1 has no off-diagonal correlations: temperature needs D of at least 2")
     if isinstance(lambd, str):
         inputs.one_of("lambd", lambd, ("1/d",))
         lambd = 1 / views[0].shape[1]

@@ -160,6 +160,15 @@ def test_unknown_options_are_refused(options, message):
         losses.barlow_twins(*views(), **options)
 
 
+@each_form
+def test_one_dimension_has_no_redundancy(form):
+    out = in_float64(*(z[:, :1] for z in views()), form=form)
+    np.testing.assert_allclose(out.redundancy, 0, atol=1e-14)
+    np.testing.assert_allclose(out.loss, out.invariance)
+    with pytest.raises(ValueError, match="D=1"):
+        losses.barlow_twins(*(z[:, :1] for z in views()), temperature=0.1)
+
+
 def test_one_example_is_refused_and_two_shards_of_one_are_not():
     one = [z[:1] for z in views()]
     with pytest.raises(ValueError, match="N=1"):
