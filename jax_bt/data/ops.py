@@ -7,9 +7,10 @@ torchvision's float tensors. `jax_bt.augment.ops` has the same operations in JAX
 The arithmetic is in `jax_bt.data.planes`, which works with the channels apart.
 """
 
+import numpy as np
 import tensorflow as tf
 
-from jax_bt.data import planes
+from jax_bt.data import planes, resample
 
 
 def _float(number: tf.Tensor | float) -> tf.Tensor:
@@ -150,25 +151,27 @@ def horizontal_flip(image: tf.Tensor) -> tf.Tensor:
 
 
 def resized_crop(
-    image: tf.Tensor, box: tf.Tensor | tuple, size: int, method: str = "bicubic"
+    image: tf.Tensor, box: tf.Tensor | tuple, size: int | tuple[int, int], method: str = "bicubic"
 ) -> tf.Tensor:
-    """Crops, then resizes to a square with antialiasing, as Pillow always does.
+    """Crops, then resizes with antialiasing, as Pillow always does.
 
     Bicubic is Keys' kernel with a = -0.5; overshoots are clipped.
 
     Args:
       image: (H, W, 3), uint8, or float32 in [0, 1].
       box: (top, left, height, width), whole pixels inside the image.
-      size: side of the result, pixels.
+      size: of the result, pixels: the side of a square, or (height, width).
       method: "bicubic" or "bilinear".
 
     Returns:
-      float32 (size, size, 3) in [0, 1].
+      float32 (size, size, 3), or (height, width, 3), in [0, 1].
 
     Raises:
       ValueError: another method.
     """
-    return planes.to_image(planes.resized_crop(tf.convert_to_tensor(image), box, int(size), method))
+    height, width = (int(side) for side in np.broadcast_to(size, 2))
+    image, box = tf.convert_to_tensor(image), tf.cast(box, tf.int32)
+    return planes.to_image(planes.clip(resample.resize(image, (height, width), method, box=box)))
 
 
 def center_crop(

@@ -35,6 +35,16 @@ def test_resized_crop_of_everything_is_the_image():
     np.testing.assert_allclose(ops.resized_crop(image, (0, 0, 13, 13), 13), image / 255, atol=1e-6)
 
 
+def test_resized_crop_to_another_shape():
+    image = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    box = (2, 3, 35, 20)
+    theirs = tf.image.resize(image[2:37, 3:23], (12, 33), "bicubic", antialias=True) / 255
+    ours = ops.resized_crop(image, box, (12, 33))
+    np.testing.assert_allclose(ours, np.clip(theirs, 0, 1), atol=1e-5)
+    square = ops.resized_crop(image, box, [16, 16])
+    np.testing.assert_array_equal(square, ops.resized_crop(image, box, np.int64(16)))
+
+
 @pytest.mark.parametrize("shape", [(40, 60), (701, 503), (5, 900)])
 @pytest.mark.parametrize("method", ["bicubic", "bilinear"])
 def test_resize_equals_tensorflows_own(shape, method):
