@@ -50,7 +50,6 @@ def base(method: str = "barlow_twins") -> ConfigDict:
     c.encoder.dtype = "float32"  # of the computation; parameters, statistics, loss are float32
     c.encoder.norm_group = placeholder(int)  # so many devices share batch statistics; None: all
     c.encoder.remat = False  # recompute each stage in the backward pass: less memory, more time
-    c.encoder.norm_group = placeholder(int)  # so many devices share batch statistics; None: all
     c.encoder.zero_init_residual = True  # start each residual block as the identity
 
     c.branches = "shared"  # "separate": the second view has an encoder and heads of its own
