@@ -10,6 +10,7 @@ def get_config(arg: str = ""):
     c = config.cifar10("simclr")
     c.data.recipe = "cifar_simclr"
     c.heads.projector = (2048, 256)
+    c.heads.norm = False  # biases instead
     c.loss.temperature = 0.2
     c.optimizer.learning_rate = 0.4
     c.optimizer.weight_decay = 1e-4

@@ -11,9 +11,9 @@ def get_config(arg: str = ""):
     c.data.recipe = "cifar_simclr"  # two crops: 32 pixels have no room for small ones
     c.heads.projector = (2048, 128)
     c.heads.prototypes = 3000
-    c.loss.freeze_steps = 195  # one epoch
+    c.loss.freeze_steps = 390  # two epochs
     c.target.queue_size = 3840
-    c.target.queue_start = 2925  # epoch 15
+    c.target.queue_start = 9750  # epoch 50
     c.optimizer.learning_rate = 0.6
     c.optimizer.weight_decay = 1e-6
     return config.smoke(c) if arg == "smoke" else c

@@ -62,11 +62,11 @@ def base(method: str = "barlow_twins") -> ConfigDict:
     c.target = _options(module.init_target, module.update_target)
 
     c.optimizer = ConfigDict()
-    c.optimizer.name = "lars"  # a function of jax_bt/optim.py: lars, lars_inside, larc, sgd, adamw
+    c.optimizer.name = "lars"  # of jax_bt/optim.py: lars, lars_inside, larc, sgd, adamw or adam
     c.optimizer.learning_rate = 0.2  # times batch_size / 256
     c.optimizer.bias_learning_rate = placeholder(float)  # of one-dimensional parameters
     c.optimizer.weight_decay = 1e-6
-    c.optimizer.momentum = 0.9  # not of adamw
+    c.optimizer.momentum = 0.9  # not of adamw and adam
     c.optimizer.trust_coefficient = 0.001  # lars and larc only
     c.optimizer.clip = False  # larc only: no adapted rate above the rate itself
     c.optimizer.adapt_biases = True  # larc only: one-dimensional parameters like all others
@@ -113,6 +113,7 @@ def cifar10(method: str = "barlow_twins") -> ConfigDict:
     c.data.recipe = "cifar_barlow"
     c.encoder.name = "resnet18"
     c.encoder.stem = "cifar"
+    c.encoder.zero_init_residual = False  # as torchvision's by default
     # Its LARS: a ratio of 0.02 with both norms below, clipped at the rate, for weights only.
     c.optimizer.name = "larc"
     c.optimizer.trust_coefficient = 0.02
@@ -120,6 +121,7 @@ def cifar10(method: str = "barlow_twins") -> ConfigDict:
     c.optimizer.adapt_biases = False
     c.optimizer.learning_rate = 0.3
     c.optimizer.weight_decay = 1e-4
+    c.optimizer.warmup_fraction = 1e-4  # from 3e-5 to 0.3
     c.optimizer.final_fraction = 0.0
     return c
 

@@ -192,31 +192,43 @@ def adamw(
     eps: float = 1e-8,
     bias_learning_rate: Rate | None = None,
     rate_groups: Mapping[str, Rate] | None = None,
+    decoupled: bool = True,
 ) -> optax.GradientTransformation:
     """Adam with decoupled decay: p <- p - rate * (m / (sqrt(v) + eps) + weight_decay * p).
 
     Args:
       learning_rate: rate, float or schedule.
-      weight_decay: of the weights (ndim > 1) only.
+      weight_decay: of the weights (ndim > 1) only, if it is decoupled.
       b1: decay of the first moment m.
       b2: decay of the second moment v.
       eps: added to the root of the second moment.
       bias_learning_rate: rate of the parameters with ndim <= 1; None for ``learning_rate``.
       rate_groups: rates by prefix of the path, as in ``lars``.
+      decoupled: False is torch.optim.Adam: g <- g + weight_decay * p of all parameters, first.
 
     Returns:
       An optax transformation; its ``update`` needs the parameters.
 
     Reference: Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101
     """
+    moments = optax.scale_by_adam(b1=b1, b2=b2, eps=eps)
+    decayed = optax.add_decayed_weights(weight_decay, _matrices if decoupled else None)
     return optax.chain(
-        optax.scale_by_adam(b1=b1, b2=b2, eps=eps),
-        optax.add_decayed_weights(weight_decay, _matrices),
+        *((moments, decayed) if decoupled else (decayed, moments)),
         _scale_by_rates(learning_rate, bias_learning_rate, rate_groups),
     )
 
 
-OPTIMIZERS = {"lars": lars, "lars_inside": lars_inside, "larc": larc, "sgd": sgd, "adamw": adamw}
+adam = functools.partial(adamw, decoupled=False)  # W-MSE's
+
+OPTIMIZERS = {
+    "lars": lars,
+    "lars_inside": lars_inside,
+    "larc": larc,
+    "sgd": sgd,
+    "adamw": adamw,
+    "adam": adam,
+}
 
 
 def make(name: str, learning_rate: Rate, **options: Any) -> optax.GradientTransformation:

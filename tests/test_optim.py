@@ -130,14 +130,17 @@ def test_sgd_is_torchs():
             np.testing.assert_allclose(path[a][b], expected, rtol=1e-12)
 
 
-def test_adamw_decays_weights_only():
+@pytest.mark.parametrize("make", [optim.adamw, optim.adam])
+def test_adamw_decays_weights_only_and_adam_every_gradient(make):
     params, grads = problem()
+    coupled = 0.1 if make is optim.adam else 0.0
     with jax.enable_x64(True):
-        path = trajectory(optim.adamw(0.01, weight_decay=0.1), params, grads)
-        for name, decay in (("kernel", 0.1), ("bias", 0.0)):
+        path = trajectory(make(0.01, weight_decay=0.1), params, grads)
+        for name, decay in (("kernel", 0.1 - coupled), ("bias", 0.0)):
             p = params["encoder"][name].copy()
             m, v = np.zeros_like(p), np.zeros_like(p)
             for t, g in enumerate(grads["encoder"][name], start=1):
+                g = g + coupled * p
                 m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
                 unit = m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
                 p = p - 0.01 * (unit + decay * p)

@@ -15,13 +15,17 @@ from jax_bt.methods.nothing import update_target as update_target
 from jax_bt.models.heads import MLP
 
 
-def heads(encoder_width: int, *, projector: tuple[int, ...] = (2048, 2048, 128)) -> dict[str, Any]:
+def heads(
+    encoder_width: int, *, projector: tuple[int, ...] = (2048, 2048, 128), norm: bool = True
+) -> dict[str, Any]:
     """Linear-BN-ReLU, then Linear-BN without shift; no biases. Hidden layers as wide as the input.
 
     The last width is the embedding's. The reference's hidden width is the encoder's: 2048 fits
-    ResNet-50.
+    ResNet-50. ``norm=False`` has biases instead of batch norm, as in solo-learn.
     """
-    return {"projector": MLP(projector, output_norm="scale")}
+    if norm:
+        return {"projector": MLP(projector, output_norm="scale")}
+    return {"projector": MLP(projector, norm=False, hidden_bias=True, output_bias=True)}
 
 
 def loss(

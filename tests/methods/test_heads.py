@@ -46,6 +46,11 @@ def test_heads_are_the_references(name):
     assert {role: described(head, widths[role]) for role, head in made.items()} == EXPECTED[name]
 
 
+def test_simclr_without_norm_has_biases():
+    (head,) = methods.load("simclr").heads(512, projector=(2048, 256), norm=False).values()
+    assert described(head, 512) == "512-kb-2048-kb-256"
+
+
 def test_heads_take_the_encoders_dtype_axis_and_groups():
     encoder = {"name": "resnet_small", "dtype": "bfloat16", "norm_group": 2}
     modules = methods.make_networks(methods.load("swav"), encoder, {}).modules
