@@ -1,10 +1,12 @@
 """What a config means: the objects of a run, for training, planning and viewing alike."""
 
 import inspect
+import traceback
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -69,6 +71,8 @@ def _build(config: ConfigDict, train_size: int, mesh: Mesh) -> Run:
             f"{config.data.name} {config.data.train}: use --config.batch_size={train_size} or less"
         )
     method = methods.load(config.method)
+    views = recipes(config)
+    methods.check_views(method, len(views))
     options = {name: dict(config[name]) for name in ("encoder", "heads", "loss", "target")}
     networks = methods.make_networks(
         method,
@@ -87,7 +91,7 @@ def _build(config: ConfigDict, train_size: int, mesh: Mesh) -> Run:
         optimizer=optimizer,
         rates=rates,
         mesh=mesh,
-        recipes=recipes(config),
+        recipes=views,
         total_steps=total_steps,
         steps_per_epoch=steps_per_epoch,
         loss_options=options["loss"],
@@ -125,6 +129,39 @@ def train_step(run: Run, config: ConfigDict) -> steps.Step:
         skip_nonfinite=config.skip_nonfinite is not None,
         augment=_augment(run) if config.data.device_augment else None,
     )
+
+
+def traced_step(run: Run, config: ConfigDict) -> steps.Step:
+    """The training step, traced ahead: what does not fit together shows before a run has begun.
+
+    Raises:
+      UsageError: a value that a head, a loss or an optimiser refuses.
+    """
+    step = train_step(run, config)
+    try:
+        step.trace(*abstract(run, config))  # jax keeps it for the first call
+    except ValueError as error:
+        if not _raised_here(error):  # not a refusal but a bug: with all of its traceback
+            raise
+        raise UsageError(str(error)) from error
+    return step
+
+
+def _raised_here(error: BaseException) -> bool:
+    """Whether the package itself raised it, not a library that it called."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return frame.f_globals["__name__"].partition(".")[0] == __name__.partition(".")[0]
+
+
+def abstract(run: Run, config: ConfigDict) -> tuple[TrainState, dict[str, Any]]:
+    """State and batch of a step as shapes and dtypes."""
+    state = jax.eval_shape(lambda: init_state(run, config))
+    dtype = jnp.uint8 if config.data.device_augment else jnp.float32
+    views = tuple(
+        jax.ShapeDtypeStruct((config.batch_size, recipe.size, recipe.size, 3), dtype)
+        for recipe in run.recipes
+    )
+    return state, {"views": views, "index": jax.ShapeDtypeStruct((config.batch_size,), jnp.uint32)}
 
 
 def _augment(run: Run):

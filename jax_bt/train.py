@@ -41,6 +41,7 @@ def train(
         config.data.name, data_dir=config.data.data_dir, download=config.data.download
     )
     run = runs.build(config, source.size(config.data.train), mesh)
+    step_function = runs.traced_step(run, config)
     first = processes.is_first()
     workdir.prepare(folder, config.to_dict(), write=first, allow_change=allow_config_change)
     done = workdir.summary(folder) if first else None
@@ -57,7 +58,7 @@ def train(
         start = int(state.step)
         if start and first:
             print(f"going on from the checkpoint of step {start}")
-        state = _steps(run, config, source, folder, state, start, manager)
+        state = _steps(run, config, source, folder, state, start, manager, step_function)
     if not first:
         return {}
     trained = jax.device_get(state.variables)
@@ -70,9 +71,8 @@ def step_input(batch: dict[str, Any]) -> dict[str, Any]:
     return {"views": batch["views"], "index": batch["index"].astype(np.uint32)}
 
 
-def _steps(run, config, source, folder, state, start, manager):
+def _steps(run, config, source, folder, state, start, manager, step_function):
     """The loop: every step from ``start`` on; returns the last state, saved."""
-    step_function = runs.train_step(run, config)
     batches = data.batches(
         source,
         config.data.train,

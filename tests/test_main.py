@@ -106,6 +106,8 @@ def test_what_cannot_be_parsed_is_answered(words, answer, call, capsys):
         ("--config.batch_size=5000", "larger than the 1297 examples|does not fit"),
         ("--config.batch_size=12", "does not divide over 8 devices"),
         ("--config.heads.projector=(8,-1)", "positive whole numbers"),
+        ("--config.heads.projector=()", r"heads.projector=\(\): barlow_twins needs at least one"),
+        ("--config.loss.form=grim", "form='grim' is unknown: choose one of auto"),
     ],
 )
 def test_a_value_that_does_not_fit_is_answered(override, answer, call, capsys, tmp_path):

@@ -51,3 +51,52 @@ def test_rates_scale_with_the_batch_and_warm_up_in_epochs():
     assert float(made.rates["learning_rate"](4)) == pytest.approx(0.4)
     assert float(made.rates["bias_learning_rate"](4)) == pytest.approx(0.0096)
     assert float(made.rates["learning_rate"](20)) == pytest.approx(0.4 * 0.001)
+
+
+def set_field(c, name, value):
+    *parts, last = name.split(".")
+    for part in parts:
+        c = c[part]
+    c[last] = value
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "value", "answer"),
+    [
+        (
+            "byol",
+            "data.views",
+            3,
+            "byol compares 2 views and the recipe has 3: use --config.data.v",
+        ),
+        ("simclr", "data.recipe", "swav", "simclr compares 2 views and the recipe has 8"),
+        ("byol", "heads.predictor", (), r"heads.predictor=\(\): byol needs at least one layer"),
+        ("swav", "heads.prototypes", 0, "heads.prototypes=0: widths are positive whole numbers"),
+        ("byol", "heads.predictor", (8, 4), "t_a has shape .* but p_a has .*: they must be equal"),
+        ("simclr", "loss.temperature", 0.0, "temperature=0.0 must be above 0"),
+        ("moco_v2", "target.queue_size", 40, "use --config.target.queue_size=32"),
+        ("swav", "target.queue_size", 17, "queue_size 17 does not divide over 2 devices"),
+        ("w_mse", "loss.whitening_size", 7, "must be above the embedding width D=8"),
+    ],
+)
+def test_what_does_not_fit_together_is_known_before_a_run(method, name, value, answer):
+    c = configs.smoke(configs.digits(method=method))
+    c.encoder.features = 4
+    set_field(c, name, value)
+    with pytest.raises(UsageError, match=answer):
+        run.traced_step(run.build(c, 1297, mesh.make_mesh(jax.devices()[:2])), c)
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    """What a library raises is no refusal of a value."""
+    c = configs.smoke(configs.digits())
+    built = build(c)
+
+    def loss(networks, variables, target, views, *, axis_name):
+        return jax.numpy.stack([]), None
+
+    monkeypatch.setattr(built.method, "loss", loss)
+    built = built._replace(loss_options={})
+    with pytest.raises(ValueError, match="one array to stack") as caught:
+        run.traced_step(built, c)
+    assert not isinstance(caught.value, UsageError)

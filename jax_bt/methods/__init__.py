@@ -55,9 +55,10 @@ def make_networks(
         branches for a method that has none.
     """
     check_options("heads", heads, method.heads)
-    for name, widths in heads.items():
-        if isinstance(widths, tuple) and not all(isinstance(w, int) and w > 0 for w in widths):
-            raise ValueError(f"heads.{name}={widths}: widths are positive whole numbers")
+    for name, given in heads.items():
+        widths = given if isinstance(given, tuple) else (given,) if type(given) is int else ()
+        if not all(isinstance(w, int) and w > 0 for w in widths):
+            raise ValueError(f"heads.{name}={given}: widths are positive whole numbers")
     made = _branch(method, encoder, heads)
     if encoder_b is not None:
         if getattr(method, "SHARED_ONLY", False):
@@ -69,6 +70,9 @@ def make_networks(
 def _branch(method: ModuleType, encoder: Mapping[str, Any], heads: Mapping[str, Any]) -> dict:
     module = models.make(**encoder, axis_name=mesh.AXIS)
     made = method.heads(module.width_out, **heads)
+    for name, head in made.items():
+        if getattr(head, "widths", None) == ():
+            raise ValueError(f"heads.{name}=(): {_name(method)} needs at least one layer there")
     fields = {"dtype": module.dtype, "axis_name": mesh.AXIS, "norm_group": module.norm_group}
     return {"encoder": module, **{name: _placed(head, fields) for name, head in made.items()}}
 
@@ -98,6 +102,16 @@ def check(method: ModuleType, *, loss: Mapping[str, Any], target: Mapping[str, A
     """Raises ValueError, listing the valid names, for an option that the method does not have."""
     check_options("loss", loss, *loss_functions(method))
     check_options("target", target, method.init_target, method.update_target)
+
+
+def check_views(method: ModuleType, count: int) -> None:
+    """Raises ValueError for a number of views that the method does not compare."""
+    only = getattr(method, "VIEWS", count)
+    if count != only:
+        raise ValueError(
+            f"{_name(method)} compares {only} views and the recipe has {count}: "
+            f"use --config.data.views={only}"
+        )
 
 
 def check_options(kind: str, options: Mapping[str, Any], *functions: Callable[..., Any]) -> None:

@@ -15,6 +15,7 @@ from jax_bt.methods.networks import Networks, Outputs, Variables
 from jax_bt.models.heads import MLP
 
 SHARED_ONLY = True  # the target is an average of the one trained network
+VIEWS = 2
 
 
 def heads(

@@ -17,6 +17,8 @@ from jax_bt.methods.nothing import init_target as init_target
 from jax_bt.methods.nothing import update_target as update_target
 from jax_bt.models.heads import MLP
 
+VIEWS = 2
+
 
 def heads(encoder_width: int, *, projector: tuple[int, ...] = (2048, 2048, 2048)) -> dict[str, Any]:
     """Barlow Twins' projector, ending in batch norm without scale and shift.

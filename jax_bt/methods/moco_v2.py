@@ -20,6 +20,7 @@ from jax_bt.methods.networks import Networks, Outputs, Variables
 from jax_bt.models.heads import MLP
 
 SHARED_ONLY = True  # the key encoder is an average of the one query encoder
+VIEWS = 2
 
 
 def heads(encoder_width: int, *, projector: tuple[int, ...] = (2048, 128)) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from jax_bt.methods.networks import Networks, Outputs, Variables
 from jax_bt.models.heads import MLP
 
 SHARED_ONLY = True  # the keys are of an average of the one trained network
+VIEWS = 2
 
 
 def heads(

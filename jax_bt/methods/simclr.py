@@ -14,6 +14,8 @@ from jax_bt.methods.nothing import init_target as init_target
 from jax_bt.methods.nothing import update_target as update_target
 from jax_bt.models.heads import MLP
 
+VIEWS = 2
+
 
 def heads(
     encoder_width: int, *, projector: tuple[int, ...] = (2048, 2048, 128), norm: bool = True

@@ -15,6 +15,7 @@ from jax_bt.methods.nothing import update_target as update_target
 from jax_bt.models.heads import MLP
 
 SHARED_ONLY = True  # a prediction meets the projection of the same network
+VIEWS = 2
 
 
 def heads(

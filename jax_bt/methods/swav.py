@@ -86,7 +86,12 @@ def loss(
         )
 
     def with_queue() -> losses.SwAV:
-        share = target.shape[1] // stats.axis_size(axis_name)
+        share, rest = divmod(target.shape[1], stats.axis_size(axis_name))
+        if rest:
+            raise ValueError(
+                f"swav: queue_size {target.shape[1]} does not divide over "
+                f"{stats.axis_size(axis_name)} devices"
+            )
         first = stats.shard_index(axis_name) * share
         return formula(queue_scores=scores_of(lax.dynamic_slice_in_dim(target, first, share, 1)))
 

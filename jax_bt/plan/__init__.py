@@ -96,7 +96,7 @@ def check_output(path: str | os.PathLike[str]) -> None:
 
 def _compile(config: ConfigDict, size: int, target: chips.Slice, kind: str, effort: str):
     run = runs.build(config, size, meshes.make_mesh(program.devices(target, kind)))
-    state, batch = program.abstract(run, config)
+    state, batch = runs.abstract(run, config)
     what = "a TPU" if kind == "tpu" else "simulated CPU devices"
     with program.ticking(f"compiling the step for {target.name} with {what}; minutes at full size"):
         made = program.make(run, config, state, batch, effort)

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.experimental import topologies
 from jax.experimental.compilation_cache import compilation_cache
 from ml_collections import ConfigDict
@@ -102,7 +101,7 @@ def devices(target: chips.Slice, kind: str) -> list[jax.Device]:
 
 def make(run: runs.Run, config: ConfigDict, state: PyTree, batch: PyTree, effort: str) -> Program:
     """Compiles the step of a run from shapes alone."""
-    lowered = runs.train_step(run, config).lower(state, batch)
+    lowered = runs.traced_step(run, config).lower(state, batch)
     start = time.perf_counter()
     try:
         with _effort(effort), _uncached(run):
@@ -112,17 +111,6 @@ def make(run: runs.Run, config: ConfigDict, state: PyTree, batch: PyTree, effort
         if needed is None:
             raise
     return Program(compiled, needed, time.perf_counter() - start)
-
-
-def abstract(run: runs.Run, config: ConfigDict) -> tuple[PyTree, PyTree]:
-    """State and batch as shapes and dtypes."""
-    state = jax.eval_shape(lambda: runs.init_state(run, config))
-    dtype = jnp.uint8 if config.data.device_augment else jnp.float32
-    views = tuple(
-        jax.ShapeDtypeStruct((config.batch_size, recipe.size, recipe.size, 3), dtype)
-        for recipe in run.recipes
-    )
-    return state, {"views": views, "index": jax.ShapeDtypeStruct((config.batch_size,), jnp.uint32)}
 
 
 def out_of_memory(message: str) -> int | None:
