@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import runpy
+import sys
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 COLUMNS = {"knn": "kNN", "linear": "linear", "linear_5": "5 labels a class"}
@@ -84,4 +85,11 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Exception as error:
+        if not hasattr(error, "exit_code"):
+            raise
+        # Stopped, or a folder of another config; jax_bt.errors is not imported before the cache is.
+        print(f"methods_digits: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
