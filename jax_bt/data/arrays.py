@@ -1,6 +1,8 @@
 """Images that are already arrays: in memory, in an ``.npz`` file, or embedded in scikit-learn."""
 
 import pathlib
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -43,6 +45,8 @@ def from_arrays(
                     f"labels of {where} must be {len(images)} integers, one per image: got shape "
                     f"{labels.shape}, dtype {labels.dtype}"
                 )
+            if labels.min() < 0:
+                raise DataError(f"labels of {where} must not be negative: got {labels.min()}")
             labels = labels.astype(np.int32)
             highest = max(highest, int(labels.max()))
         records[split] = ArrayRecords(images, labels, where)
@@ -90,10 +94,12 @@ def load_npz(path: pathlib.Path) -> Source:
     Raises:
       DataError: unreadable, or without images.
     """
+    if not zipfile.is_zipfile(path):  # NumPy would speak of pickles
+        raise DataError(f"{path} cannot be read as .npz: it is no zip file, or cut short")
     try:
         with np.load(path, allow_pickle=False) as file:
             stored = {key: file[key] for key in file.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} cannot be read as .npz: {error}") from None
     arrays = {}
     for key, images in stored.items():
@@ -108,7 +114,9 @@ def load_npz(path: pathlib.Path) -> Source:
         else:
             continue
         labels = stored.get(label_key)
-        arrays[split] = (images, None if labels is None else labels.reshape(len(labels)))
+        if labels is not None and labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]  # as Keras has them
+        arrays[split] = (images, labels)
     if not arrays:
         raise DataError(
             f"{path} holds no images: expected 'images' or '<split>_images', found "

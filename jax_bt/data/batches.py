@@ -62,7 +62,8 @@ def batches(
         processes; later, if too many images cannot be decoded.
     """
     records = source.records(split)
-    _check_batch(records.size, global_batch, process_count, f"{source.name}, split {split!r}")
+    where = f"{source.name}, split {split!r}"
+    _check_batch(records.size, global_batch, process_count, where)
     feed = Feed(
         records,
         global_batch=global_batch,
@@ -73,10 +74,12 @@ def batches(
         limit=max_undecodable,
     )
     make = views.host_view if host_only else views.make_view
-    return _run(feed, recipes, make, start_step, prefetch)
+    return _run(feed, recipes, make, start_step, prefetch, where)
 
 
-def _run(feed: Feed, recipes, make, step: int, prefetch: int) -> Iterator[dict[str, Any]]:
+def _run(
+    feed: Feed, recipes, make, step: int, prefetch: int, where: str
+) -> Iterator[dict[str, Any]]:
     """Yields batches; after a damaged image builds the pipeline again, without it.
 
     That keeps the common case free of checks: an image that fails to decode surfaces as the error
@@ -92,7 +95,7 @@ def _run(feed: Feed, recipes, make, step: int, prefetch: int) -> Iterator[dict[s
         except failure as error:
             found = feed.diagnose(step)
             if not found:
-                raise DataError(f"reading step {step} failed: {reason(error)}") from error
+                raise DataError(f"{where}: reading step {step} failed: {reason(error)}") from error
             feed.quarantine.add(found)
 
 

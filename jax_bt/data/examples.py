@@ -52,10 +52,11 @@ def examples(
     if recipe is None:
         (recipe,) = augment.recipes("eval", size=size)
     mine = np.arange(process_index, records.size, process_count)
-    return _run(records, recipe, mine, batch, Quarantine(records, max_undecodable))
+    where = f"{source.name}, split {split!r}"
+    return _run(records, recipe, mine, batch, Quarantine(records, max_undecodable), where)
 
 
-def _run(records, recipe, mine, batch, quarantine) -> Iterator[dict[str, np.ndarray]]:
+def _run(records, recipe, mine, batch, quarantine, where) -> Iterator[dict[str, np.ndarray]]:
     failure = tf.errors.OpError  # bound here: a program that ends inside `yield` unloads tf first
     while True:
         raw = _raw(records, mine, batch)
@@ -65,11 +66,14 @@ def _run(records, recipe, mine, batch, quarantine) -> Iterator[dict[str, np.ndar
                 mine = mine[len(images["index"]) :]
             return
         except failure as error:
-            payloads = next(_raw(records, mine, batch).as_numpy_iterator())["payload"]
+            try:
+                payloads = next(_raw(records, mine, batch).as_numpy_iterator())["payload"]
+            except failure:  # a damaged file, not a damaged image
+                payloads = []
             reasons = [undecodable(p, records.payload) for p in payloads]
             found = [(int(i), why) for i, why in zip(mine, reasons, strict=False) if why]
             if not found:
-                raise DataError(f"reading the examples failed: {reason(error)}") from error
+                raise DataError(f"{where}: reading failed: {reason(error)}") from error
             quarantine.add(found)
             mine = mine[[int(i) not in quarantine for i in mine]]
 

@@ -70,7 +70,10 @@ class Feed:
     def diagnose(self, step: int) -> list[tuple[int, str]]:
         """The examples of a step that cannot be decoded, with the reasons."""
         if self.streamed:
-            raw = next(self._stream(step).as_numpy_iterator())
+            try:
+                raw = next(self._stream(step).as_numpy_iterator())
+            except tf.errors.OpError:  # a damaged file, not a damaged image
+                return []
             index, _, payload, _ = self._repaired(*raw)
         else:
             index, _, payload, _ = self._selected(step)

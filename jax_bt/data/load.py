@@ -8,7 +8,8 @@ from jax_bt.data.arrays import load_digits, load_npz
 from jax_bt.data.errors import DataError
 from jax_bt.data.folder import load_folder
 from jax_bt.data.source import Source
-from jax_bt.data.tfds_source import is_prepared, load_tfds
+from jax_bt.data.tfds_builder import is_prepared
+from jax_bt.data.tfds_source import load_tfds
 
 
 def load(name: str, data_dir: str | os.PathLike | None = None, *, download: bool = False) -> Source:
@@ -31,13 +32,18 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, download: bool
         return load_digits()
     if name == smoke.NAME:
         return load_tfds(name, smoke.prepare(data_dir))
+    if not name.strip():
+        raise DataError("no data set given: set data.name to a name, a folder or a .npz file")
     path = pathlib.Path(name).expanduser()
     if path.suffix == ".npz":
         if not path.is_file():
             raise DataError(f"no file {path}: check the path")
         return load_npz(path)
     if path.is_dir() and not is_prepared(path):
-        return load_folder(path)
+        try:
+            return load_folder(path)
+        except OSError as error:
+            raise DataError(f"folder {path} cannot be read: {error}") from error
     if not path.exists() and (path.is_absolute() or name.startswith((".", "~"))):
         raise DataError(f"no folder {path}: check the path")
     if path.is_file():

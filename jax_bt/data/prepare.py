@@ -9,7 +9,7 @@ import argparse
 import sys
 
 from jax_bt.data.errors import DataError
-from jax_bt.data.tfds_source import prepare
+from jax_bt.data.tfds_builder import prepare
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,8 +1,6 @@
 """Data sets prepared by TensorFlow Datasets."""
 
-import difflib
 import os
-import pathlib
 
 import numpy as np
 import tensorflow as tf
@@ -11,8 +9,10 @@ import tensorflow_datasets as tfds
 from jax_bt.data.decode import decode
 from jax_bt.data.errors import DataError
 from jax_bt.data.options import pipeline_options, worker_count
+from jax_bt.data.quarantine import reason
 from jax_bt.data.source import ArrayRecords, Source
 from jax_bt.data.stream import Shard, StreamRecords
+from jax_bt.data.tfds_builder import open_builder, unreadable
 
 # A data set whose largest split is no larger is read into memory, split by split when needed, as
 # pixels where its images are of one size. Of a larger one examples are read by index if it is
@@ -34,7 +34,12 @@ class RandomAccessRecords:
         self.size = len(self._data)
 
     def fetch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        found = self._data.__getitems__([int(i) for i in index])
+        try:
+            found = self._data.__getitems__([int(i) for i in index])
+        except Exception as error:  # the reader is C++ and raises RuntimeError for most
+            raise DataError(unreadable(self.where, error)) from error
+        if any(None in example.values() for example in found):  # what is behind the end of a file
+            raise DataError(unreadable(self.where, "a file is cut short"))
         images = np.empty(len(found), object)
         images[:] = [example["image"] for example in found]
         return images, self._targets(found)
@@ -85,14 +90,19 @@ def load_tfds(
     Raises:
       DataError: unknown, not prepared, or without an ``image`` feature.
     """
-    builder = _builder(name, data_dir, download)
+    builder = open_builder(name, data_dir, download)
     info = builder.info
     features = info.features
     features = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
     if not isinstance(features.get("image"), tfds.features.Image):
+        found = ", ".join(f"{key} ({type(kind).__name__})" for key, kind in features.items())
         raise DataError(
             f"TFDS data set {name!r} has no image feature named 'image': its features are "
-            f"{', '.join(features) or info.features}"
+            f"{found or info.features}"
+        )
+    if features["image"].np_dtype == np.float32:  # stored as the four bytes of each number
+        raise DataError(
+            f"TFDS data set {name!r} has images of float32: prepare it with images of uint8"
         )
     label = features.get("label")
     labelled = isinstance(label, tfds.features.ClassLabel)
@@ -113,7 +123,12 @@ def load_tfds(
                 return _in_memory(stored, size)
             except tf.errors.OpError:
                 pass  # a damaged image: keep them encoded and let the batches name and skip it
-        return _in_memory(stored, None) if small and not random_access else stored
+        if random_access or not small:
+            return stored
+        try:
+            return _in_memory(stored, None)
+        except tf.errors.OpError as error:
+            raise DataError(unreadable(stored.where, reason(error))) from error
 
     return Source(
         name,
@@ -122,84 +137,6 @@ def load_tfds(
         num_classes=label.num_classes if labelled else None,
         class_names=tuple(label.names) if labelled and label.names else None,
         image_shape=None if None in size else size,
-    )
-
-
-def _builder(name: str, data_dir, download: bool) -> tfds.core.DatasetBuilder:
-    folder = pathlib.Path(name).expanduser()
-    if is_prepared(folder):
-        return tfds.builder_from_directory(folder)
-    place = {} if data_dir is None else {"data_dir": os.path.expanduser(data_dir)}
-    try:
-        return tfds.core.read_only_builder.builder_from_files(name, **place)
-    except tfds.core.DatasetNotFoundError:
-        pass
-    where = place.get("data_dir", tfds.core.constants.DATA_DIR)
-    base = name.split("/")[0].split(":")[0]
-    registered = tfds.list_builders(with_community_datasets=False)
-    if base not in registered:
-        raise DataError(_unknown(name, where, registered))
-    if download:
-        builder = tfds.builder(name, **place)
-        try:
-            builder.download_and_prepare()
-        except Exception as error:  # the network, the server, the disk: each has errors of its own
-            raise DataError(
-                f"TFDS could not download and prepare {name!r} in {where}: "
-                f"{str(error).splitlines()[0]}. {_not_prepared(name, base, where)}"
-            ) from error
-        return builder
-    raise DataError(_not_prepared(name, base, where))
-
-
-def prepare(
-    name: str, data_dir: str | os.PathLike | None = None, file_format: str = "array_record"
-) -> tfds.core.DatasetBuilder:
-    """Downloads a registered data set, where that can be done, and stores it for training.
-
-    Args:
-      name: as TFDS knows it, ``cifar10`` or ``name/config``.
-      data_dir: where to; None takes TFDS' default.
-      file_format: "array_record", which can be read in any order, or "tfrecord".
-
-    Raises:
-      DataError: files to be downloaded by hand are missing, or TFDS fails in another way.
-    """
-    place = {} if data_dir is None else {"data_dir": os.path.expanduser(data_dir)}
-    try:
-        builder = tfds.builder(name, file_format=file_format, **place)
-        builder.download_and_prepare()
-    except Exception as error:  # whatever the data set's own code, its server or the disk does
-        why = " ".join(str(error).split())[:300] or type(error).__name__
-        raise DataError(f"data set {name!r} could not be prepared: {why}") from error
-    return builder
-
-
-def is_prepared(folder: pathlib.Path) -> bool:
-    """Whether a folder is one prepared version of a TFDS data set."""
-    return (folder / "dataset_info.json").is_file() and (folder / "features.json").is_file()
-
-
-def _unknown(name: str, where, registered: list[str]) -> str:
-    prepared = [p.name for p in pathlib.Path(where).glob("*") if p.is_dir()]
-    near = difflib.get_close_matches(name, ["digits", *prepared, *registered], n=3)
-    hint = f"; close names: {', '.join(near)}" if near else ""
-    return (
-        f"no data set {name!r}: it is neither 'digits', a file or folder here, prepared in "
-        f"{where}, nor known to TFDS{hint}"
-    )
-
-
-def _not_prepared(name: str, base: str, where) -> str:
-    manual = tfds.builder_cls(base).MANUAL_DOWNLOAD_INSTRUCTIONS
-    first = "" if manual else "add --config.data.download=True, or "
-    if manual:
-        steps = " ".join(manual.split())
-        first = f"download it yourself into {where}/downloads/manual ({steps}), then "
-    return (
-        f"data set {name!r} is not prepared in {where}: {first}run `python -m jax_bt.data.prepare "
-        f"{name} --data_dir={where}`, or try the program without it: "
-        "--config=configs/barlow_digits.py"
     )
 
 

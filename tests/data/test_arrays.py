@@ -123,3 +123,27 @@ def test_unusable_files(tmp_path):
     (tmp_path / "text.npz").write_text("text")
     with pytest.raises(DataError, match="cannot be read as .npz"):
         data.load(str(tmp_path / "text.npz"))
+
+
+def test_npz_that_is_cut_short_or_damaged(tmp_path):
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, images=images())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="x.npz cannot be read as .npz: it is no zip file, or cut"):
+        data.load(str(path))
+    path.write_bytes(whole[:60] + bytes(20) + whole[80:])
+    with pytest.raises(DataError, match="x.npz cannot be read as .npz"):
+        data.load(str(path))
+
+
+@pytest.mark.parametrize("labels", [np.eye(4, dtype=int), np.int64(3), np.zeros(3, int)])
+def test_labels_of_another_shape(tmp_path, labels):
+    np.savez(tmp_path / "x.npz", images=images(), labels=labels)
+    with pytest.raises(DataError, match="must be 4 integers, one per image: got shape"):
+        data.load(str(tmp_path / "x.npz"))
+
+
+def test_negative_labels():
+    with pytest.raises(DataError, match="labels of arrays, split 'train' must not be negative"):
+        data.from_arrays({"train": (images(), np.array([0, 1, -1, 2]))})

@@ -102,3 +102,14 @@ def test_errors(tmp_path):
         data.load(str(tmp_path / "missing"))
     with pytest.raises(DataError, match="is not a data set: give a .npz file or a folder"):
         data.load(str(tmp_path / "x.png"))
+    with pytest.raises(DataError, match="no data set given: set data.name"):
+        data.load("")
+
+
+def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match="folder .* cannot be read: .* Permission denied"):
+        data.load(str(tmp_path))

@@ -1,11 +1,14 @@
 """Data sets prepared by TFDS, with and without random access."""
 
+import itertools
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from jax_bt import data
+from jax_bt import augment, data
 from jax_bt.data import prepare, tfds_source
 from jax_bt.data.decode import decode
 from jax_bt.data.errors import DataError
@@ -80,7 +83,7 @@ def test_without_an_image_feature(tmp_path):
         split_datasets={"train": tf.data.Dataset.from_tensor_slices({"x": np.arange(4)})},
         features=tfds.features.FeaturesDict({"x": tfds.features.Scalar(np.int64)}),
     )
-    with pytest.raises(DataError, match="'numbers' has no image feature named 'image': .* x$"):
+    with pytest.raises(DataError, match="'numbers' has no image feature .* are x .Scalar.$"):
         data.load("numbers", tmp_path)
 
 
@@ -102,6 +105,65 @@ def test_an_unknown_name_gets_close_ones(tfds_dir):
         data.load("varid", tfds_dir)
     with pytest.raises(DataError, match="close names: .*digits"):
         data.load("digit", tfds_dir)
+    for name in ("my-photos", "photos/2024/may", "photos 2024", "photos.zip"):
+        with pytest.raises(DataError, match=f"no data set '{name}': ") as raised:
+            data.load(name, tfds_dir)
+        assert "\n" not in str(raised.value)
+
+
+def test_float_images_are_refused(tmp_path):
+    """TFDS stores them as PNGs of the four bytes of each number."""
+    images = np.random.default_rng(0).random((4, 5, 5, 1), np.float32)
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="floats",
+        version="1.0.0",
+        data_dir=tmp_path,
+        split_datasets={"train": tf.data.Dataset.from_tensor_slices({"image": images})},
+        features=tfds.features.FeaturesDict(
+            {"image": tfds.features.Image(shape=(5, 5, 1), dtype=np.float32)}
+        ),
+    )
+    with pytest.raises(DataError, match="'floats' has images of float32: prepare it with"):
+        data.load("floats", tmp_path)
+
+
+@pytest.fixture
+def cut(tfds_dir, tmp_path):
+    """Copies of the prepared sets whose training files are cut short."""
+    shutil.copytree(tfds_dir, tmp_path, dirs_exist_ok=True)
+    for path in tmp_path.glob("*/*/*-train.*"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return tmp_path
+
+
+def read(source):
+    recipes = augment.recipes("none", size=8)
+    yield data.batches(source, "train", global_batch=30, seed=0, recipes=recipes)
+    yield data.examples(source, "train", size=8)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_files_cut_short(name, cut):
+    with pytest.raises(DataError, match=f"^{name}, split 'train' cannot be read: .*prepare it"):
+        next(next(read(data.load(name, cut))))
+
+
+def test_streamed_files_cut_short_or_gone(cut, monkeypatch):
+    monkeypatch.setattr(tfds_source, "MEMORY_LIMIT", 0)
+    for batches in read(data.load("varied", cut)):
+        with pytest.raises(DataError, match="^varied, split 'train': reading .*truncated record"):
+            list(itertools.islice(batches, 2))
+    next(cut.glob("varied/*/*-train.*")).unlink()
+    for batches in read(data.load("varied", cut)):
+        with pytest.raises(DataError, match="^varied, split 'train': reading .*No such file"):
+            next(batches)
+
+
+def test_a_description_that_cannot_be_read(cut):
+    (cut / "fixed" / "1.0.0" / "dataset_info.json").write_text("{")
+    for name in ("fixed", str(cut / "fixed" / "1.0.0")):
+        with pytest.raises(DataError, match="cannot be read: Failed to load JSON.*prepare it"):
+            data.load(name, cut)
 
 
 class Registered(tfds.core.GeneratorBasedBuilder):
