@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -113,3 +115,17 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(DataError, match="folder .* cannot be read: .* Permission denied"):
         data.load(str(tmp_path))
+
+
+def test_tensorflow_adds_nothing_to_a_damaged_file(tmp_path):
+    """Its own warning would come on top of ours; JAX, imported first, sets its log level."""
+    save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_text("text")
+    code = f"import jax; from jax_bt import data; data.load({str(tmp_path)!r})"
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"skipped {tmp_path}/b.png: it cannot be decoded")
