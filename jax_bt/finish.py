@@ -48,8 +48,6 @@ def finish(
     if evaluated(config, source):
         features = extract(run, config, source, stages)
         results = evaluate.compare(features, protocols=tuple(config.evaluate.protocols))
-    else:
-        print(f"{config.data.name} has no labels or no split {config.data.test!r}: not evaluated")
     history = metrics.read(folder)
     summary = {
         "method": config.method,
@@ -90,7 +88,8 @@ def report_path(folder: pathlib.Path) -> pathlib.Path:
 
 def evaluated(config: ConfigDict, source: data.Source) -> bool:
     """Whether the data set has what the protocols need: labels and a test split."""
-    has_test = config.data.test.partition("[")[0] in source.splits
+    named = (part.partition("[")[0].strip() for part in config.data.test.split("+"))
+    has_test = all(name in source.splits for name in named)
     return has_test and source.labels(config.data.test) is not None
 
 

@@ -50,6 +50,11 @@ def train(
             print(f"this run is finished; its report: {finish.report_path(folder)}")
         return done or {}
 
+    if first and not finish.evaluated(config, source):  # now, not after a week
+        print(
+            f"{config.data.name} has no labels or no split {config.data.test!r} (it has "
+            f"{', '.join(source.splits)}): the run will not be evaluated"
+        )
     keep = {"keep": config.checkpoint.keep, "keep_every": config.checkpoint.keep_every}
     with workdir.writing(folder), checkpoint.open(folder / "checkpoints", **keep) as manager:
         state = runs.init_state(run, config)
