@@ -129,7 +129,7 @@ def cifar10(method: str = "barlow_twins") -> ConfigDict:
 def digits(arg: str = "", method: str = "barlow_twins") -> ConfigDict:
     """A small ResNet on scikit-learn's handwritten digits, for two CPU cores and a few minutes."""
     c = base(method)
-    c.steps = 300
+    c.steps = 200
     c.data.name = "digits"
     c.data.image_size = 8
     c.data.recipe = "digits"
