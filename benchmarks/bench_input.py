@@ -16,6 +16,7 @@ machine that others use as well, the ratio by CPU time is the steadier.
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import multiprocessing
@@ -24,6 +25,9 @@ import pathlib
 import statistics
 import tempfile
 import time
+
+with contextlib.suppress(ImportError):  # of torch's CUDA builds; it dies if TensorFlow came first
+    import triton._C.libtriton  # noqa: F401
 
 import numpy as np
 import tensorflow as tf
