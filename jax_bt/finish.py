@@ -48,6 +48,8 @@ def finish(
     if evaluated(config, source):
         features = extract(run, config, source, stages)
         results = evaluate.compare(features, protocols=tuple(config.evaluate.protocols))
+    else:
+        print(f"{config.data.name} has no labels or no split {config.data.test!r}: not evaluated")
     history = metrics.read(folder)
     summary = {
         "method": config.method,
@@ -86,11 +88,15 @@ def report_path(folder: pathlib.Path) -> pathlib.Path:
     return folder / "report" / "index.html"
 
 
-def evaluated(config: ConfigDict, source: data.Source) -> bool:
-    """Whether the data set has what the protocols need: labels and a test split."""
+def can_evaluate(config: ConfigDict, source: data.Source) -> bool:
+    """Whether the data set has classes and a test split, told without reading any of it."""
     named = (part.partition("[")[0].strip() for part in config.data.test.split("+"))
-    has_test = all(name in source.splits for name in named)
-    return has_test and source.labels(config.data.test) is not None
+    return source.num_classes is not None and all(name in source.splits for name in named)
+
+
+def evaluated(config: ConfigDict, source: data.Source) -> bool:
+    """Whether the data set has what the protocols need: a test split with labels."""
+    return can_evaluate(config, source) and source.labels(config.data.test) is not None
 
 
 def extract(

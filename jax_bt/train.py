@@ -50,7 +50,7 @@ def train(
             print(f"this run is finished; its report: {finish.report_path(folder)}")
         return done or {}
 
-    if first and not finish.evaluated(config, source):  # now, not after a week
+    if first and not finish.can_evaluate(config, source):  # now, not after a week
         print(
             f"{config.data.name} has no labels or no split {config.data.test!r} (it has "
             f"{', '.join(source.splits)}): the run will not be evaluated"
