@@ -121,7 +121,8 @@ def _pipeline(feed: Feed, recipes, make, step: int, prefetch: int) -> tf.data.Da
         made = tuple(f(payload[i], seeds[i]) for i, f in enumerate(functions))
         return example | {"views": made}
 
-    dataset = dataset.unbatch().map(augment, num_parallel_calls=workers)
+    # More examples under way than threads: none idles while finished ones are put into a batch.
+    dataset = dataset.unbatch().map(augment, num_parallel_calls=4 * workers)
     dataset = dataset.batch(feed.local, drop_remainder=True).prefetch(prefetch)
     return dataset.with_options(pipeline_options(workers))
 
@@ -138,7 +139,7 @@ def _crop_batch(batch: dict, recipes: Sequence[Recipe], eight_bits: bool) -> dic
     crops = tuple(views.crop_batch(images, r, seeds[:, i]) for i, r in enumerate(recipes))
     if eight_bits:
         batch.pop("seeds")
-        return batch | {"views": tuple(planes.to_uint8(crop) for crop in crops)}
+        return batch | {"views": tuple(planes.to_uint8(planes.to_image(crop)) for crop in crops)}
     return batch | {"payload": crops}
 
 

@@ -171,7 +171,7 @@ def resized_crop(
     """
     height, width = (int(side) for side in np.broadcast_to(size, 2))
     image, box = tf.convert_to_tensor(image), tf.cast(box, tf.int32)
-    return planes.to_image(planes.clip(resample.resize(image, (height, width), method, box=box)))
+    return resample.resize(image, (height, width), method, box=box, channels_last=True)
 
 
 def center_crop(
@@ -191,9 +191,9 @@ def center_crop(
     Raises:
       ValueError: another method.
     """
-    return planes.to_image(
-        planes.center_crop(tf.convert_to_tensor(image), int(size), fraction, method)
-    )
+    image, size = tf.convert_to_tensor(image), int(size)
+    center = resample.center(tf.shape(image), size, fraction)
+    return resample.resize(image, (size, size), method, **center, channels_last=True)
 
 
 def affine(

@@ -9,7 +9,7 @@ hue 0.93 and 0.30 ms, saturation 0.24 and 0.07, blur 0.82 and 0.55, solarize 0.6
 import numpy as np
 import tensorflow as tf
 
-from jax_bt.data import blur, resample
+from jax_bt.data import blur
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601
 _GRAY = np.tile(LUMA, (3, 1))
@@ -25,8 +25,8 @@ def from_image(image: tf.Tensor) -> tf.Tensor:
 
 
 def to_image(planes: tf.Tensor) -> tf.Tensor:
-    """(3, H, W) to (H, W, 3)."""
-    return tf.transpose(planes, (1, 2, 0))
+    """(..., 3, H, W) to (..., H, W, 3), one or a batch."""
+    return tf.transpose(planes, (1, 2, 0) if len(planes.shape) == 3 else (0, 2, 3, 1))
 
 
 def from_uint8(image: tf.Tensor) -> tf.Tensor:
@@ -35,10 +35,9 @@ def from_uint8(image: tf.Tensor) -> tf.Tensor:
     return from_image(tf.cast(image, tf.float32)) * scale
 
 
-def to_uint8(planes: tf.Tensor) -> tf.Tensor:
-    """(..., 3, H, W) in [0, 1] to uint8 (..., H, W, 3), rounded."""
-    rounded = tf.cast(planes * 255.0 + 0.5, tf.uint8)
-    return tf.transpose(rounded, (1, 2, 0) if len(planes.shape) == 3 else (0, 2, 3, 1))
+def to_uint8(image: tf.Tensor) -> tf.Tensor:
+    """[0, 1] to the nearest of 0 to 255, any shape."""
+    return tf.cast(image * 255.0 + 0.5, tf.uint8)
 
 
 def clip(planes: tf.Tensor) -> tf.Tensor:
@@ -102,29 +101,6 @@ def horizontal_flip(planes: tf.Tensor) -> tf.Tensor:
 
 def gaussian_blur(planes: tf.Tensor, sigma: tf.Tensor | float) -> tf.Tensor:
     return clip(blur.gaussian_blur(planes, sigma))
-
-
-def resize(image: tf.Tensor, height: int, width: int, method: str) -> tf.Tensor:
-    """(H, W, 3), uint8 or float32 in [0, 1], to clipped float32 planes (3, height, width)."""
-    return clip(resample.resize(image, (height, width), method))
-
-
-def resized_crop(image: tf.Tensor, box: tf.Tensor | tuple, size: int, method: str) -> tf.Tensor:
-    box = tf.cast(box, tf.int32)
-    return clip(resample.resize(image, (size, size), method, box=box))
-
-
-def center_crop(image: tf.Tensor, size: int, fraction: float, method: str) -> tf.Tensor:
-    side = round(size / fraction)
-    shape = tf.shape(image)
-    short = tf.minimum(shape[0], shape[1])
-    # As torchvision: Resize truncates the longer side, CenterCrop rounds the margins.
-    height, width = side * shape[0] // short, side * shape[1] // short
-    corner = tuple(
-        tf.cast(tf.round(tf.cast(length - size, tf.float32) / 2), tf.int32)
-        for length in (height, width)
-    )
-    return clip(resample.resize(image, (size, size), method, whole=(height, width), corner=corner))
 
 
 def affine(

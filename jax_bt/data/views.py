@@ -65,14 +65,14 @@ def host_view(
     Raises:
       ValueError: as `make_view`.
     """
-    return planes.to_uint8(_crop(image, recipe, seed, cropped))
+    return planes.to_uint8(_crop(image, recipe, seed, cropped, channels_last=True))
 
 
 @_plain
 def crop_batch(images: tf.Tensor, recipe: Recipe, seeds: tf.Tensor) -> tf.Tensor:
     """The crops of many small images of one shape at once, ten times as fast as one by one.
 
-    `finish_view` makes the views of `make_view` from them, `planes.to_uint8` those of `host_view`.
+    `finish_view` makes the views of `make_view` from them, in 8 bits they are those of `host_view`.
 
     Args:
       images: uint8 (B, H, W, 3), or float32 in [0, 1]; one channel is repeated.
@@ -87,7 +87,7 @@ def crop_batch(images: tf.Tensor, recipe: Recipe, seeds: tf.Tensor) -> tf.Tensor
     """
     crop, images = _first_crop(recipe), _colour(images)
     boxes = sampling.random_box(tf.shape(images)[1:3], crop, sampling.uniforms(seeds)[1])
-    return planes.clip(resample.resize_boxes(images, boxes, recipe.size, crop.method))
+    return resample.resize_boxes(images, boxes, recipe.size, crop.method)
 
 
 @_plain
@@ -142,18 +142,22 @@ def _colour(images: tf.Tensor) -> tf.Tensor:
     return tf.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
 
 
-def _crop(image: tf.Tensor, recipe: Recipe, seed: tf.Tensor, cropped: bool) -> tf.Tensor:
-    """The parts up to the crop: planes (3, size, size)."""
+def _crop(
+    image: tf.Tensor, recipe: Recipe, seed: tf.Tensor, cropped: bool, channels_last: bool = False
+) -> tf.Tensor:
+    """The parts up to the crop: planes (3, size, size), or an image."""
     image, part = _colour(image), recipe.parts[recipe.crop_index]
-    if cropped:
-        return planes.resize(image, recipe.size, recipe.size, _first_crop(recipe).method)
-    if recipe.crop_index > 0:
+    if recipe.crop_index > 0 and not cropped:
         before = recipe.parts[: recipe.crop_index]
         image = planes.to_image(_apply(planes.from_uint8(image), recipe, before, seed))
-    if isinstance(part, CenterCrop):
-        return planes.center_crop(image, recipe.size, part.fraction, part.method)
-    box = sampling.random_box(tf.shape(image), part, sampling.uniforms(seed)[1])
-    return planes.resized_crop(image, box, recipe.size, part.method)
+    if cropped:
+        part, where = _first_crop(recipe), {}
+    elif isinstance(part, CenterCrop):
+        where = resample.center(tf.shape(image), recipe.size, part.fraction)
+    else:
+        where = {"box": sampling.random_box(tf.shape(image), part, sampling.uniforms(seed)[1])}
+    size = (recipe.size, recipe.size)
+    return resample.resize(image, size, part.method, **where, channels_last=channels_last)
 
 
 def _apply(view: tf.Tensor, recipe: Recipe, parts: tuple[Part, ...], seed: tf.Tensor) -> tf.Tensor:
