@@ -58,10 +58,7 @@ def load_folder(root: pathlib.Path) -> Source:
         splits = {p.name: p for p in folders}
     files = {name: found for name, p in splits.items() if (found := _images(p))}
     if not files:
-        raise DataError(
-            f"no images in {root}: expected files ending in {', '.join(sorted(SUFFIXES))}, in it "
-            "or in folders inside it"
-        )
+        raise DataError(f"no images in {root}: {_instead(root)}")
     classes = {name: _classes(splits[name], found) for name, found in files.items()}
     class_names = sorted({c for found in classes.values() if found for c in found})
 
@@ -78,6 +75,14 @@ def load_folder(root: pathlib.Path) -> Source:
         num_classes=len(class_names) or None,
         class_names=tuple(class_names) or None,
     )
+
+
+def _instead(root: pathlib.Path) -> str:
+    """What to do about a folder without images."""
+    for path in (*root.glob("*/dataset_info.json"), *root.glob("*/*/dataset_info.json")):
+        return f"it holds data sets prepared by TFDS; give the folder of one, as {path.parent}"
+    suffixes = ", ".join(sorted(SUFFIXES))
+    return f"expected files ending in {suffixes}, in it or in folders inside it"
 
 
 def _images(root: pathlib.Path, deep: bool = True) -> list[str]:

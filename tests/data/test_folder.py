@@ -97,6 +97,12 @@ def test_large_folders_are_not_read_twice(image_folder, monkeypatch, tmp_path):
 def test_errors(tmp_path):
     with pytest.raises(DataError, match="no images in .* expected files ending in .bmp, .gif"):
         data.load(str(tmp_path))
+    prepared = tmp_path / "tfds" / "flowers" / "1.0.0"
+    prepared.mkdir(parents=True)
+    (prepared / "dataset_info.json").write_text("{}")
+    for folder in (prepared.parent, prepared.parent.parent):
+        with pytest.raises(DataError, match="prepared by TFDS; give the folder of one, as .*1.0.0"):
+            data.load(str(folder))
     (tmp_path / "x.png").write_text("text")
     with pytest.raises(DataError, match="none of the 1 images in .* can be decoded"):
         data.load(str(tmp_path))
