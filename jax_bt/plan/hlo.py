@@ -13,15 +13,15 @@ RING = {"all_reduce": 2.0, "all_gather": 1.0, "reduce_scatter": 1.0, "all_to_all
 
 _COMPUTATION = re.compile(r"(ENTRY )?%?([\w.\-]+) \(.*\{\s*$")
 _INSTRUCTION = re.compile(r"\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z0-9\-]*)\((.*)$")
-_ARRAY = re.compile(r"\b([a-z]+\d*[a-z0-9]*)\[([\d,]*)\]")
+ARRAY = re.compile(r"\b([a-z]+\d*[a-z0-9]*)\[([\d,]*)\]")
 _CALLED = re.compile(r"(?:calls|body|condition|to_apply)=%?([\w.\-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _CHAIN = re.compile(r'chain_id="(\d+)"')
-_OPERAND = re.compile(r"%([\w.\-]+)")
+OPERAND = re.compile(r"%([\w.\-]+)")
 _SOURCE = re.compile(r'op_name="([^"]*)"')
 # Give another name to memory that exists.
-_ALIASES = ("bitcast", "get-tuple-element", "tuple", "optimization-barrier")
+ALIASES = ("bitcast", "get-tuple-element", "tuple", "optimization-barrier")
 
 
 class Instruction(NamedTuple):
@@ -58,7 +58,7 @@ def collectives(text: str, devices: int) -> Traffic:
       text: ``compiled.as_text()``.
       devices: of the program.
     """
-    computations, entry = _computations(text)
+    computations, entry = parse(text)
     size, count, chains, sent = Counter(), Counter(), set(), 0.0
 
     def visit(name: str, times: int, scattered: bool) -> None:
@@ -80,8 +80,8 @@ def collectives(text: str, devices: int) -> Traffic:
                 count[kind] += times
                 sent += times * bytes_ * (RING[kind] * (group - 1) / group if kind in RING else 1)
             elif not operation.endswith(("-done", "-update")):
-                inner = times * _trips(rest, computations) if operation == "while" else times
-                for called in _called(rest):
+                inner = times * trip_count(rest, computations) if operation == "while" else times
+                for called in callees(rest):
                     # TPU: a fusion of an all-reduce and a slice of its result.
                     visit(called, inner, called.startswith("all-reduce-scatter"))
 
@@ -99,17 +99,17 @@ def activations(text: str) -> int:
     Args:
       text: ``compiled.as_text()`` of a value_and_grad.
     """
-    computations, entry = _computations(text)
+    computations, entry = parse(text)
     program = computations[entry]
     owner: dict[str, tuple[str, ...]] = {}  # name -> instructions whose memory it refers to
     made: dict[str, tuple[int, int]] = {}  # of the forward pass: when, bytes
     forward: dict[str, bool] = {}
     last: dict[str, int] = {}
     for time, (name, types, operation, rest) in enumerate(program):
-        operands = [o for o in _OPERAND.findall(rest.split("), ")[0]) if o in owner]
+        operands = [o for o in OPERAND.findall(rest.split("), ")[0]) if o in owner]
         for used in operands:
             last |= dict.fromkeys(owner[used], time)
-        if operation in _ALIASES:
+        if operation in ALIASES:
             owner[name] = tuple({o for used in operands for o in owner[used]})
             continue
         owner[name] = (name,)
@@ -119,7 +119,7 @@ def activations(text: str) -> int:
         else:  # a copy of what it takes
             forward[name] = any(forward.get(o, False) for used in operands for o in owner[used])
         if forward[name]:
-            made[name] = time, _bytes(re.sub(r"\w+\[[\d,]*\]\{[^}]*S\([^}]*\}", "", types))
+            made[name] = time, size_in_bytes(re.sub(r"\w+\[[\d,]*\]\{[^}]*S\([^}]*\}", "", types))
     change = Counter()
     for name, (time, bytes_) in made.items():
         change[time] += bytes_
@@ -127,7 +127,7 @@ def activations(text: str) -> int:
     return max(itertools.accumulate(change[time] for time in sorted(change)), default=0)
 
 
-def _computations(text: str) -> tuple[dict[str, list[Instruction]], str]:
+def parse(text: str) -> tuple[dict[str, list[Instruction]], str]:
     """The instructions of every computation in the order they run, and the entry's name."""
     computations, entry, current = {}, "", []
     for line in text.splitlines():
@@ -139,28 +139,28 @@ def _computations(text: str) -> tuple[dict[str, list[Instruction]], str]:
     return computations, entry
 
 
-def _trips(rest: str, computations: dict[str, list[Instruction]]) -> int:
+def trip_count(rest: str, computations: dict[str, list[Instruction]]) -> int:
     """How often a loop runs: as XLA notes, else the bound that jax's counter from 0 stays below."""
     if noted := _TRIPS.search(rest):
         return int(noted[1])
     condition = computations.get(re.search(r"condition=%?([\w.\-]+)", rest)[1], [])
     bounds = {i.name: i.rest.split(")")[0] for i in condition if i.operation == "constant"}
     if condition and "direction=LT" in condition[-1].rest:
-        right = _OPERAND.findall(condition[-1].rest.split(")")[0])[-1]
+        right = OPERAND.findall(condition[-1].rest.split(")")[0])[-1]
         return int(bounds.get(right, 1))
     return 1
 
 
-def _called(rest: str) -> list[str]:
+def callees(rest: str) -> list[str]:
     branches = _BRANCHES.search(rest)
     names = branches[1].replace("%", "").split(",") if branches else []
     return [*_CALLED.findall(rest), *(name.strip() for name in names)]
 
 
-def _bytes(types: str) -> int:
+def size_in_bytes(types: str) -> int:
     """Bytes of all arrays of a type: ``f32[8,128]`` or ``(bf16[4], f32[])``."""
     total = 0
-    for dtype, shape in _ARRAY.findall(types):
+    for dtype, shape in ARRAY.findall(types):
         bits = 8 if dtype == "pred" else int((re.search(r"\d+", dtype) or ["0"])[0])
         total += math.ceil(bits * math.prod(int(n) for n in shape.split(",") if n) / 8)
     return total
@@ -170,7 +170,7 @@ def _whole(kind: str, types: str, group: int, start: bool) -> int:
     """Bytes of the whole array; a start's type also lists the operands (not an all-reduce's)."""
     if start and kind == "collective_permute":
         types = re.sub(r"\b[us]32\[\]", "", types)  # its semaphores
-    total = _bytes(types)
+    total = size_in_bytes(types)
     if start and kind in ("all_gather", "reduce_scatter"):
         return total * group // (group + 1)  # an n-th and the whole
     if start and kind in ("all_to_all", "collective_permute"):

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 
 from jax_bt import run as runs
-from jax_bt.plan import chips, hlo
+from jax_bt.plan import chips, hlo, loops
 from jax_bt.plan.program import SIMULATED, Program
 
 PyTree = Any
@@ -57,7 +57,7 @@ def size(tree: PyTree) -> int:
 
 
 def work(cost: dict[str, float], hlo_text: str, target: chips.Slice) -> dict[str, Any]:
-    """What a device does in one step, and the least time that takes.
+    """What a device does in one typical step, and the least time that takes.
 
     Three rates bound a step: multiplying, moving bytes to and from the memory, sending them to
     other chips. Done at the same time, as XLA tries to, the slowest of them is the bound; their
@@ -75,15 +75,17 @@ def work(cost: dict[str, float], hlo_text: str, target: chips.Slice) -> dict[str
       step_seconds_bound and step_seconds_without_overlap.
     """
     traffic = hlo.collectives(hlo_text, target.devices)
+    products, accesses = loops.typical(hlo_text)
+    flops, accessed = products * cost["flops"], accesses * cost["bytes accessed"]
     chip = chips.CHIPS[target.chip]
     seconds = {
-        "compute": cost["flops"] / (chip.flops / chip.devices),
-        "memory": cost["bytes accessed"] / (chip.hbm_rate / chip.devices),
+        "compute": flops / (chip.flops / chip.devices),
+        "memory": accessed / (chip.hbm_rate / chip.devices),
         "links": traffic.sent / (chip.link_rate / chip.devices),
     }
     return {
-        "flops_per_device": cost["flops"],
-        "bytes_accessed_per_device": cost["bytes accessed"],
+        "flops_per_device": flops,
+        "bytes_accessed_per_device": accessed,
         "collective_bytes_per_device": traffic.bytes,
         "collectives_per_step": traffic.count,
         "bytes_sent_per_device": traffic.sent,

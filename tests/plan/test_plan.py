@@ -92,6 +92,17 @@ def test_half_the_chips_do_twice_the_work():
     assert four["bytes_per_device"]["batch"] == 2 * eight["bytes_per_device"]["batch"]
 
 
+def test_micro_batches_cost_another_forward_pass_and_save_memory():
+    """Of the network's three passes, counted in a loop of two parts; the loss and LARS stay."""
+    whole, parts = (
+        planned("v5e:2x2", "cpu"),
+        plan.plan(tiny(micro_batches=2), "v5e:2x2", backend="cpu"),
+    )
+    assert 1.2 < parts["flops_per_device"] / whole["flops_per_device"] < 1.4
+    assert parts["bytes_accessed_per_device"] > whole["bytes_accessed_per_device"]
+    assert parts["bytes_per_device"]["activations"] < whole["bytes_per_device"]["activations"]
+
+
 def test_the_command_starts_as_many_devices_as_the_slice_has(tmp_path):
     """As people type it, in a process of its own, with other numbers of devices set around it."""
     path = tmp_path / "plan.json"
