@@ -26,9 +26,10 @@ def plan(
 ) -> dict[str, Any]:
     """Compiles the training step for a slice and says what a step and the whole run need.
 
-    The step is the one that training runs, compiled from shapes alone: neither data nor an
-    accelerator is touched. With libtpu it is the TPU's own program; without, the CPU's for as many
-    simulated devices, whose memory and traffic only resemble it.
+    The step is the one that training runs, without the signals of collapse that one step in
+    ``diagnostics_every`` computes, compiled from shapes alone: neither data nor an accelerator is
+    touched. With libtpu it is the TPU's own program; without, the CPU's for as many simulated
+    devices, whose memory and traffic only resemble it.
 
     Args:
       config: fields of ``jax_bt.config.base``.
@@ -48,6 +49,9 @@ def plan(
     if effort not in program.EFFORTS:
         raise UsageError(f"--effort={effort}: it is {' or '.join(program.EFFORTS)}")
     size = find_size(config, train_size)
+    # XLA's count of the work would take them for a part of every step.
+    config = config.copy_and_resolve_references()
+    config.diagnostics_every = 0
     # Also where there is an accelerator: it is not needed, and somebody may be training on it.
     jax.config.update("jax_platforms", "cpu")
     program.simulate(target.devices)  # also for a TPU's program: see below, where it does not fit

@@ -1,4 +1,4 @@
-"""What a typical step does with its loops and conditions, which XLA's cost analysis ignores."""
+"""What the loops of a compiled program repeat, which XLA's cost analysis counts once."""
 
 import functools
 import math
@@ -15,25 +15,23 @@ _CONTROL = ("while", "conditional", "call")  # what they call accesses the memor
 _FREE = (*hlo.ALIASES, *_CONTROL, "parameter", "constant")
 
 
-def typical(text: str) -> tuple[float, float]:
-    """How much a typical step multiplies and accesses for each FLOP and byte that XLA counts.
+def repeated(text: str) -> tuple[float, float]:
+    """How many times as much a program multiplies and accesses as XLA's cost analysis says.
 
-    XLA's cost analysis takes the body of a loop once, however often it runs, and the dearer branch
-    of a condition. Here a loop counts as often as it runs, and the cheaper branch: the signals of
-    collapse are a branch of one step in a hundred. Products (matrix products and convolutions) and
-    bytes (operands and results of what is not inside a fusion) are added up both ways; the ratios
-    are 1 for a program without loops and conditions.
+    That counts the body of a loop once, however often it runs. Here products (matrix products and
+    convolutions) and bytes (operands and results of what is not inside a fusion) are added up both
+    ways. Of a condition both take the dearer branch, as XLA does.
 
     Args:
       text: ``compiled.as_text()``.
 
     Returns:
-      Factors for "flops" and for "bytes accessed".
+      Factors for "flops" and for "bytes accessed", 1 for a program without loops.
     """
     computations, entry = hlo.parse(text)
 
     @functools.cache
-    def cost(name: str, fused: bool, as_xla: bool) -> np.ndarray:
+    def cost(name: str, fused: bool, once: bool) -> np.ndarray:
         """(2,): products and bytes of a computation."""
         total = np.zeros(2)
         types_of = {i.name: i.types for i in computations.get(name, ())}
@@ -44,18 +42,16 @@ def typical(text: str) -> tuple[float, float]:
             if not fused and operation not in _FREE:
                 total[1] += sum(map(hlo.size_in_bytes, (types, *operands)))
             inside = fused or operation not in _CONTROL
-            called = [cost(each, inside, as_xla) for each in hlo.callees(rest)]
-            if operation == "conditional":
-                total += np.max(called, axis=0) if as_xla else np.min(called, axis=0)
-            elif called:
-                loops = operation == "while" and not as_xla
-                total += np.sum(called, axis=0) * (
-                    hlo.trip_count(rest, computations) if loops else 1
-                )
+            called = [cost(each, inside, once) for each in hlo.callees(rest)]
+            if called:
+                combine = np.max if operation == "conditional" else np.sum
+                loops = operation == "while" and not once
+                times = hlo.trip_count(rest, computations) if loops else 1
+                total += times * combine(called, axis=0)
         return total
 
-    ours, xlas = (cost(entry, False, as_xla) for as_xla in (False, True))
-    return tuple(np.divide(ours, xlas, out=np.ones(2), where=xlas > 0).tolist())
+    once, often = cost(entry, False, True), cost(entry, False, False)
+    return tuple(np.divide(often, once, out=np.ones(2), where=once > 0).tolist())
 
 
 def _products(operation: str, types: str, operands: list[str], rest: str) -> int:

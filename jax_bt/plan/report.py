@@ -57,7 +57,7 @@ def size(tree: PyTree) -> int:
 
 
 def work(cost: dict[str, float], hlo_text: str, target: chips.Slice) -> dict[str, Any]:
-    """What a device does in one typical step, and the least time that takes.
+    """What a device does in one step, and the least time that takes.
 
     Three rates bound a step: multiplying, moving bytes to and from the memory, sending them to
     other chips. Done at the same time, as XLA tries to, the slowest of them is the bound; their
@@ -75,7 +75,7 @@ def work(cost: dict[str, float], hlo_text: str, target: chips.Slice) -> dict[str
       step_seconds_bound and step_seconds_without_overlap.
     """
     traffic = hlo.collectives(hlo_text, target.devices)
-    products, accesses = loops.typical(hlo_text)
+    products, accesses = loops.repeated(hlo_text)
     flops, accessed = products * cost["flops"], accesses * cost["bytes accessed"]
     chip = chips.CHIPS[target.chip]
     seconds = {
