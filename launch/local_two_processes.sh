@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A run by two processes on this machine's CPU, as a rehearsal of several hosts:
-# launch/local_two_processes.sh --config=configs/barlow_digits.py:smoke --workdir=/tmp/two
+# launch/local_two_processes.sh --config=configs/barlow_digits.py:smoke --workdir=runs/two
 set -uo pipefail
 export JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES="${JAX_NUM_CPU_DEVICES:-1}"
 python=${PYTHON:-python}
