@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from jax_bt import data, diagnostics, evaluate, metrics, report, stats, watch, workdir
 from jax_bt import run as runs
+from jax_bt.data import splits as split_names
 from jax_bt.log import loss_terms
 from jax_bt.methods.networks import Variables
 
@@ -90,7 +91,7 @@ def report_path(folder: pathlib.Path) -> pathlib.Path:
 
 def can_evaluate(config: ConfigDict, source: data.Source) -> bool:
     """Whether the data set has classes and a test split, told without reading any of it."""
-    named = (part.partition("[")[0].strip() for part in config.data.test.split("+"))
+    named = split_names.names(config.data.test)
     return source.num_classes is not None and all(name in source.splits for name in named)
 
 

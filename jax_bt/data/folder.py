@@ -10,6 +10,7 @@ from jax_bt.data.errors import DataError
 from jax_bt.data.options import worker_count
 from jax_bt.data.quarantine import Quarantine, undecodable
 from jax_bt.data.source import Source
+from jax_bt.data.tfds_builder import prepared_inside
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"))
 # A folder whose top level holds nothing but these is a data set with several splits.
@@ -79,8 +80,8 @@ def load_folder(root: pathlib.Path) -> Source:
 
 def _instead(root: pathlib.Path) -> str:
     """What to do about a folder without images."""
-    for path in (*root.glob("*/dataset_info.json"), *root.glob("*/*/dataset_info.json")):
-        return f"it holds data sets prepared by TFDS; give the folder of one, as {path.parent}"
+    if found := prepared_inside(root):
+        return f"it holds data sets prepared by TFDS; give the folder of one, as {found[0]}"
     suffixes = ", ".join(sorted(SUFFIXES))
     return f"expected files ending in {suffixes}, in it or in folders inside it"
 

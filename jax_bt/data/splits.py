@@ -48,6 +48,11 @@ def parse(spec: str, sizes: Mapping[str, int], where: str) -> list[tuple[str, in
     return pieces
 
 
+def names(spec: str) -> list[str]:
+    """The names in a split's text, in order, whether the data set has them or not."""
+    return [part.partition("[")[0].strip() for part in spec.split("+")]
+
+
 def _bound(text: str | None, size: int, default: int) -> int:
     if text is None:
         return default

@@ -86,6 +86,11 @@ def is_prepared(folder: pathlib.Path) -> bool:
     return (folder / "dataset_info.json").is_file() and (folder / "features.json").is_file()
 
 
+def prepared_inside(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Prepared versions of TFDS data sets up to two folders down, sorted."""
+    return sorted(p for depth in ("*", "*/*") for p in folder.glob(depth) if is_prepared(p))
+
+
 def _is_name(name: str) -> bool:
     try:
         naming.parse_builder_name_kwargs(name)

@@ -99,7 +99,8 @@ def test_errors(tmp_path):
         data.load(str(tmp_path))
     prepared = tmp_path / "tfds" / "flowers" / "1.0.0"
     prepared.mkdir(parents=True)
-    (prepared / "dataset_info.json").write_text("{}")
+    for name in ("dataset_info.json", "features.json"):
+        (prepared / name).write_text("{}")
     for folder in (prepared.parent, prepared.parent.parent):
         with pytest.raises(DataError, match="prepared by TFDS; give the folder of one, as .*1.0.0"):
             data.load(str(folder))

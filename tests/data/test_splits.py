@@ -51,3 +51,7 @@ def test_the_same_examples_as_tfds(spec):
 def test_errors_name_what_is_there(spec, message):
     with pytest.raises(DataError, match=message):
         splits.parse(spec, SIZES, "digits")
+
+
+def test_names_are_told_without_a_data_set():
+    assert splits.names("train[:10%] + tset") == ["train", "tset"]
