@@ -31,26 +31,24 @@ def repeated(text: str) -> tuple[float, float]:
     computations, entry = hlo.parse(text)
 
     @functools.cache
-    def cost(name: str, fused: bool, once: bool) -> np.ndarray:
-        """(2,): products and bytes of a computation."""
-        total = np.zeros(2)
+    def cost(name: str, fused: bool) -> np.ndarray:
+        """(2, 2): products and bytes of a computation, with loops once and as often as they run."""
+        total = np.zeros((2, 2))
         types_of = {i.name: i.types for i in computations.get(name, ())}
         for _, types, operation, rest in computations.get(name, ()):
             operands = [types_of.get(o, "") for o in hlo.OPERAND.findall(rest.split(")")[0])]
             if operation in ("dot", "convolution"):
-                total[0] += _products(operation, types, operands, rest)
+                total[:, 0] += _products(operation, types, operands, rest)
             if not fused and operation not in _FREE:
-                total[1] += sum(map(hlo.size_in_bytes, (types, *operands)))
+                total[:, 1] += sum(map(hlo.size_in_bytes, (types, *operands)))
             inside = fused or operation not in _CONTROL
-            called = [cost(each, inside, once) for each in hlo.callees(rest)]
-            if called:
+            if called := [cost(each, inside) for each in hlo.callees(rest)]:
                 combine = np.max if operation == "conditional" else np.sum
-                loops = operation == "while" and not once
-                times = hlo.trip_count(rest, computations) if loops else 1
-                total += times * combine(called, axis=0)
+                times = hlo.trip_count(rest, computations) if operation == "while" else 1
+                total += [[1], [times]] * combine(called, axis=0)
         return total
 
-    once, often = cost(entry, False, True), cost(entry, False, False)
+    once, often = cost(entry, False)
     return tuple(np.divide(often, once, out=np.ones(2), where=once > 0).tolist())
 
 

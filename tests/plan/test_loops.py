@@ -69,7 +69,7 @@ def test_a_program_without_loops():
     ],
 )
 def test_products_of_convolutions_beside_xlas_own_count(options):
-    """XLA leaves out what padding and dilation multiply by zero. A loop of two against none."""
+    """XLA leaves out products with padding and dilation. Three times in a loop beside once."""
     groups = options.get("feature_group_count", 1)
     shapes = (4, 12, 10, 8), (3, 3, 8 // groups, 16)
 
