@@ -18,6 +18,10 @@ class UsageError(Expected, ValueError):
     """The command line or the config cannot be used as given."""
 
 
+class DataError(Expected, ValueError):
+    """A data set, split, file or image cannot be used."""
+
+
 class WorkdirError(Expected):
     """The run's folder cannot serve this run."""
 

@@ -1,10 +1,10 @@
 """The views: declarative recipes, and the operations in JAX.
 
 `recipes("barlow", size=224)` gives one `Recipe` per view; `recipe_from({...})` builds one from the
-same parts. The host applies them in `jax_bt.data.views`, the device in `augment.device`.
+same parts. The host applies them in `jax_bt.augment.host.view`, the device in `augment.device`.
 """
 
-from jax_bt.augment import device, ops
+from jax_bt.augment import device
 from jax_bt.augment.parts import (
     PARTS,
     Affine,
@@ -34,7 +34,6 @@ __all__ = [
     "Solarize",
     "device",
     "names",
-    "ops",
     "recipe_from",
     "recipes",
 ]

@@ -8,12 +8,12 @@ if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":  # which JAX sets when it
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
-from jax_bt.data.arrays import from_arrays
 from jax_bt.data.batches import batches
-from jax_bt.data.errors import DataError
-from jax_bt.data.examples import examples
+from jax_bt.data.eval_batches import examples
 from jax_bt.data.load import load
 from jax_bt.data.order import steps_per_epoch
-from jax_bt.data.source import Source
+from jax_bt.data.sources.arrays import from_arrays
+from jax_bt.data.sources.base import Source
+from jax_bt.errors import DataError
 
 __all__ = ["DataError", "Source", "batches", "examples", "from_arrays", "load", "steps_per_epoch"]

@@ -6,14 +6,15 @@ from typing import Any
 
 import tensorflow as tf
 
+from jax_bt.augment.host import ops
+from jax_bt.augment.host.view import crop_batch, finish_view, host_view, make_view
 from jax_bt.augment.parts import Crop, Recipe
-from jax_bt.data import planes, views
+from jax_bt.data.damaged import MAX_UNDECODABLE, reason
 from jax_bt.data.decode import pixels
-from jax_bt.data.errors import DataError
-from jax_bt.data.feed import Feed
 from jax_bt.data.options import pipeline_options, worker_count
-from jax_bt.data.quarantine import MAX_UNDECODABLE, reason
-from jax_bt.data.source import Source
+from jax_bt.data.raw_batches import Feed
+from jax_bt.data.sources.base import Source
+from jax_bt.errors import DataError
 
 SMALL = 128  # pixels: larger arrays are cropped one by one, which then costs less
 
@@ -73,7 +74,7 @@ def batches(
         process_count=process_count,
         limit=max_undecodable,
     )
-    make = views.host_view if host_only else views.make_view
+    make = host_view if host_only else make_view
     return _run(feed, recipes, make, start_step, prefetch, where)
 
 
@@ -105,12 +106,12 @@ def _pipeline(feed: Feed, recipes, make, step: int, prefetch: int) -> tf.data.Da
     finish = make
     if _small(feed.spec.shape, recipes):
         # Whole batches are cropped at once, ten times as fast; only what is left is done singly.
-        finish = views.finish_view
+        finish = finish_view
         dataset = dataset.map(
-            functools.partial(_crop_batch, recipes=recipes, eight_bits=make is views.host_view),
+            functools.partial(_crop_batch, recipes=recipes, eight_bits=make is host_view),
             num_parallel_calls=workers,
         )
-        if make is views.host_view:
+        if make is host_view:
             return dataset.prefetch(prefetch).with_options(pipeline_options(workers))
     functions = [_traced(finish, recipe) for recipe in recipes]
 
@@ -128,7 +129,7 @@ def _pipeline(feed: Feed, recipes, make, step: int, prefetch: int) -> tf.data.Da
 
 
 def _small(shape: tf.TensorShape, recipes: Sequence[Recipe]) -> bool:
-    """Whether these are arrays of pixels that `views.crop_batch` can and had better crop."""
+    """Whether these are arrays of pixels that `crop_batch` can and had better crop."""
     if shape.rank != 3 or max(shape[:2]) > SMALL:
         return False
     return all(isinstance(recipe.parts[0], Crop) and recipe.size <= SMALL for recipe in recipes)
@@ -136,10 +137,10 @@ def _small(shape: tf.TensorShape, recipes: Sequence[Recipe]) -> bool:
 
 def _crop_batch(batch: dict, recipes: Sequence[Recipe], eight_bits: bool) -> dict:
     seeds, images = batch["seeds"], batch.pop("payload")
-    crops = tuple(views.crop_batch(images, r, seeds[:, i]) for i, r in enumerate(recipes))
+    crops = tuple(crop_batch(images, r, seeds[:, i]) for i, r in enumerate(recipes))
     if eight_bits:
         batch.pop("seeds")
-        return batch | {"views": tuple(planes.to_uint8(planes.to_image(crop)) for crop in crops)}
+        return batch | {"views": tuple(ops.to_uint8(ops.to_image(crop)) for crop in crops)}
     return batch | {"payload": crops}
 
 

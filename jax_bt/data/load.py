@@ -3,13 +3,13 @@
 import os
 import pathlib
 
-from jax_bt.data import smoke
-from jax_bt.data.arrays import load_digits, load_npz
-from jax_bt.data.errors import DataError
-from jax_bt.data.folder import load_folder
-from jax_bt.data.source import Source
-from jax_bt.data.tfds_builder import is_prepared
-from jax_bt.data.tfds_source import load_tfds
+from jax_bt.data.sources import smoke
+from jax_bt.data.sources.arrays import load_digits, load_npz
+from jax_bt.data.sources.base import Source
+from jax_bt.data.sources.folder import load_folder
+from jax_bt.data.sources.tfds import load_tfds
+from jax_bt.data.sources.tfds_files import is_prepared
+from jax_bt.errors import DataError
 
 
 def load(name: str, data_dir: str | os.PathLike | None = None, *, download: bool = False) -> Source:

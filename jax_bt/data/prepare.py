@@ -8,8 +8,8 @@ as ArrayRecord, which training reads in any order. Data sets that have to be dow
 import argparse
 import sys
 
-from jax_bt.data.errors import DataError
-from jax_bt.data.tfds_builder import prepare
+from jax_bt.data.sources.tfds_files import prepare
+from jax_bt.errors import DataError
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from jax_bt.evaluate.check import labelled_features
+from jax_bt.evaluate._checks import labelled_features
 
 
 def linear_probe(

@@ -1,10 +1,10 @@
 """Every loss a pure function: arrays in, a small tuple out whose first field is ``loss``."""
 
+from jax_bt.losses._cost import chosen_form as chosen_form
 from jax_bt.losses.barlow_twins import BarlowTwins as BarlowTwins
 from jax_bt.losses.barlow_twins import barlow_twins as barlow_twins
 from jax_bt.losses.byol import BYOL as BYOL
 from jax_bt.losses.byol import byol as byol
-from jax_bt.losses.forms import chosen_form as chosen_form
 from jax_bt.losses.imax import IMAX as IMAX
 from jax_bt.losses.imax import imax as imax
 from jax_bt.losses.info_nce import InfoNCE as InfoNCE

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from jax_bt import stats
-from jax_bt.losses import forms, inputs
-from jax_bt.losses.correlations import correlations
-from jax_bt.losses.explicit import on_any_mesh
+from jax_bt.losses import _checks, _cost
+from jax_bt.losses._correlations import correlations
+from jax_bt.losses._explicit_mesh import on_any_mesh
 
 
 class BarlowTwins(NamedTuple):
@@ -85,14 +85,14 @@ def barlow_twins(
 
     Reference: Zbontar et al., Barlow Twins, ICML 2021, https://arxiv.org/abs/2103.03230
     """
-    inputs.one_of("form", form, forms.FORMS)
-    inputs.one_of("terms", terms, ("both", "invariance", "redundancy"))
-    inputs.one_of("normalize", normalize, ("batch", "features", "none"))
-    inputs.one_of("correlation", correlation, ("cross", "auto"))
+    _checks.one_of("form", form, _cost.FORMS)
+    _checks.one_of("terms", terms, ("both", "invariance", "redundancy"))
+    _checks.one_of("normalize", normalize, ("batch", "features", "none"))
+    _checks.one_of("correlation", correlation, ("cross", "auto"))
     if temperature is not None and form == "gram":
         raise ValueError('form="gram" has no single correlations: temperature needs another form')
     columns_meet = terms != "redundancy" or correlation == "cross"
-    views = inputs.embeddings(
+    views = _checks.embeddings(
         axis_name=axis_name,
         minimum=2,
         same_width=columns_meet,
@@ -103,7 +103,7 @@ def barlow_twins(
     if temperature is not None and min(view.shape[1] for view in views) < 2:
         raise ValueError("D=1 has no off-diagonal correlations: temperature needs D of at least 2")
     if isinstance(lambd, str):
-        inputs.one_of("lambd", lambd, ("1/d",))
+        _checks.one_of("lambd", lambd, ("1/d",))
         lambd = 1 / views[0].shape[1]
     views = tuple(_normalized(view, normalize, eps, axis_name) for view in views)
 

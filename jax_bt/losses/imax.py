@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
-from jax_bt.losses.cholesky import factor
-from jax_bt.losses.explicit import on_any_mesh
-from jax_bt.losses.inputs import embeddings
+from jax_bt.losses._checks import embeddings
+from jax_bt.losses._explicit_mesh import on_any_mesh
+from jax_bt.losses._linalg import factor
 
 
 class IMAX(NamedTuple):

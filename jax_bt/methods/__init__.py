@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from jax_bt import mesh, models
-from jax_bt.methods.networks import Networks
+from jax_bt.methods._networks import Networks
 
 NOT_METHODS = {"branches", "momentum", "networks", "nothing"}
 

@@ -11,7 +11,7 @@ from jax import Array
 
 from jax_bt import losses
 from jax_bt.methods import branches, momentum
-from jax_bt.methods.networks import Networks, Outputs, Variables
+from jax_bt.methods._networks import Networks, Outputs, Variables
 from jax_bt.models.heads import MLP
 
 SHARED_ONLY = True  # the target is an average of the one trained network

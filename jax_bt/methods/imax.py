@@ -12,7 +12,7 @@ from jax import Array
 
 from jax_bt import losses
 from jax_bt.methods import branches
-from jax_bt.methods.networks import Networks, Outputs, Variables
+from jax_bt.methods._networks import Networks, Outputs, Variables
 from jax_bt.methods.nothing import init_target as init_target
 from jax_bt.methods.nothing import update_target as update_target
 from jax_bt.models.heads import MLP

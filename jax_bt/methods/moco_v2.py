@@ -16,7 +16,7 @@ from jax import Array, lax
 
 from jax_bt import losses, stats
 from jax_bt.methods import momentum as momentum_encoder
-from jax_bt.methods.networks import Networks, Outputs, Variables
+from jax_bt.methods._networks import Networks, Outputs, Variables
 from jax_bt.models.heads import MLP
 
 SHARED_ONLY = True  # the key encoder is an average of the one query encoder

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import losses, stats
-from jax_bt.methods.networks import Networks, Outputs, Variables
+from jax_bt.methods._networks import Networks, Outputs, Variables
 from jax_bt.models.heads import MLP, Prototypes
 
 SHARED_ONLY = True  # all crops are scored against one set of prototypes

@@ -3,12 +3,11 @@
 from typing import Any
 
 from jax_bt.models import heads as heads
-from jax_bt.models import norm as norm
 from jax_bt.models import resnet as resnet
+from jax_bt.models._batch_norm import BatchNorm as BatchNorm
 from jax_bt.models.heads import MLP as MLP
 from jax_bt.models.heads import Linear as Linear
 from jax_bt.models.heads import Prototypes as Prototypes
-from jax_bt.models.norm import BatchNorm as BatchNorm
 from jax_bt.models.resnet import ResNet as ResNet
 
 ENCODERS = {

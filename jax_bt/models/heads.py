@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.nn.initializers import Initializer
 
-from jax_bt.models.init import linear_uniform
-from jax_bt.models.norm import BatchNorm
+from jax_bt.models._batch_norm import BatchNorm
+from jax_bt.models._init import linear_uniform
 
 OUTPUT_NORMS = ("none", "affine", "scale", "plain")
 

@@ -7,8 +7,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from jax_bt.models.init import kaiming_normal
-from jax_bt.models.norm import BatchNorm
+from jax_bt.models._batch_norm import BatchNorm
+from jax_bt.models._init import kaiming_normal
 
 STEMS = ("imagenet", "cifar", "cifar_pad2")
 

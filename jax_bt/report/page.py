@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from jax_bt.evaluate.compare import percent, title
+from jax_bt.evaluate.table import percent, title
 from jax_bt.report import charts, curves, sheets, style
 
 NAME = "index.html"

@@ -8,7 +8,7 @@ import pytest
 
 from jax_bt import augment, data
 from jax_bt.data import order, stream, tfds_source, views
-from jax_bt.data.errors import DataError
+from jax_bt.errors import DataError
 
 BATCH = 6
 # Crop and noise: random in the box and in every pixel, and quick to trace.
