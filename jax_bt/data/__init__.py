@@ -13,7 +13,25 @@ from jax_bt.data.eval_batches import examples
 from jax_bt.data.load import load
 from jax_bt.data.order import steps_per_epoch
 from jax_bt.data.sources.arrays import from_arrays
-from jax_bt.data.sources.base import Source
+from jax_bt.data.sources.base import UNLABELLED, Source
 from jax_bt.errors import DataError
 
-__all__ = ["DataError", "Source", "batches", "examples", "from_arrays", "load", "steps_per_epoch"]
+__all__ = [
+    "UNLABELLED",
+    "DataError",
+    "Source",
+    "batches",
+    "examples",
+    "from_arrays",
+    "load",
+    "steps_per_epoch",
+]
+
+
+def chosen(source, split, index, recipe):
+    import numpy as np
+
+    found = {}
+    for batch in examples(source, split, size=recipe.size, recipe=recipe):
+        found |= dict(zip(batch["index"].tolist(), batch["image"]))
+    return np.stack([found[int(i)] for i in index])

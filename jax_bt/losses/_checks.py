@@ -1,10 +1,15 @@
-"""What every loss asks of its embeddings, and answers in one line where it does not get it."""
+"""Argument checks that all losses share.
+
+An option that a user chose raises UsageError (a ValueError that a run reports in one line). An
+array of the wrong shape or dtype raises ValueError: a bug of the caller.
+"""
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from jax_bt import stats
+from jax_bt.errors import UsageError
 
 
 def floating(name: str, x: Array, axes: str) -> Array:
@@ -45,15 +50,15 @@ def embeddings(
       The arrays in the order given, in float32 or, for float64, float64.
 
     Raises:
-      ValueError: an array is not floating, is not (N, D), differs in shape from the first, or the
-        global batch is smaller than ``minimum``.
+      ValueError: an array is not floating, is not (N, D), or differs in shape from the first.
+      UsageError: the global batch is smaller than ``minimum``.
     """
     arrays = [floating(name, x, "N D") for name, x in named.items()]
     compared = arrays if same_width else [x[:, :1] for x in arrays]
     same_shape(**dict(zip(named, compared, strict=True)))
     count = arrays[0].shape[0] * stats.axis_size(axis_name)
     if count < minimum:
-        raise ValueError(f"the batch has N={count} examples: this loss needs at least {minimum}")
+        raise UsageError(f"the batch has N={count} examples: this loss needs at least {minimum}")
     return tuple(arrays)
 
 
@@ -68,13 +73,19 @@ def same_shape(**named: Array) -> None:
 
 
 def positive(**named: float | Array) -> None:
-    """Raises ValueError for an option that is not above zero; a traced one cannot be checked."""
+    """Raises UsageError for an option that is not above zero; a traced one cannot be checked."""
     for name, value in named.items():
         if not isinstance(value, jax.core.Tracer) and not value > 0:
-            raise ValueError(f"{name}={value} must be above 0")
+            raise UsageError(f"{name}={value} must be above 0")
 
 
 def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raises ValueError unless the option is one of its choices."""
+    """Raises UsageError unless the option is one of its choices."""
     if value not in choices:
-        raise ValueError(f"{name}={value!r} is unknown: choose one of {', '.join(choices)}")
+        raise UsageError(f"{name}={value!r} is unknown: choose one of {', '.join(choices)}")
+
+
+def precision(value: str | None) -> None:
+    """Raises UsageError unless the precision is one that jax knows."""
+    if value is not None:
+        one_of("precision", value, ("default", "high", "highest"))

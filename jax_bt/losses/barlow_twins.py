@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jax_bt import stats
+from jax_bt.errors import UsageError
 from jax_bt.losses import _checks, _cost
 from jax_bt.losses._correlations import correlations
 from jax_bt.losses._explicit_mesh import on_any_mesh
@@ -86,11 +87,12 @@ def barlow_twins(
     Reference: Zbontar et al., Barlow Twins, ICML 2021, https://arxiv.org/abs/2103.03230
     """
     _checks.one_of("form", form, _cost.FORMS)
+    _checks.precision(precision)
     _checks.one_of("terms", terms, ("both", "invariance", "redundancy"))
     _checks.one_of("normalize", normalize, ("batch", "features", "none"))
     _checks.one_of("correlation", correlation, ("cross", "auto"))
     if temperature is not None and form == "gram":
-        raise ValueError('form="gram" has no single correlations: temperature needs another form')
+        raise UsageError('form="gram" has no single correlations: temperature needs another form')
     columns_meet = terms != "redundancy" or correlation == "cross"
     views = _checks.embeddings(
         axis_name=axis_name,
@@ -101,7 +103,7 @@ def barlow_twins(
         **{f"view {i}": view for i, view in enumerate(more, 2)},
     )
     if temperature is not None and min(view.shape[1] for view in views) < 2:
-        raise ValueError("D=1 has no off-diagonal correlations: temperature needs D of at least 2")
+        raise UsageError("D=1 has no off-diagonal correlations: temperature needs D of at least 2")
     if isinstance(lambd, str):
         _checks.one_of("lambd", lambd, ("1/d",))
         lambd = 1 / views[0].shape[1]

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
+from jax_bt.errors import UsageError
 from jax_bt.losses._checks import embeddings
 from jax_bt.losses._explicit_mesh import on_any_mesh
 from jax_bt.losses._linalg import factor
@@ -71,7 +72,7 @@ def imax(
       arXiv:2103.03230
     """
     if not eps > 0:
-        raise ValueError(f"eps={eps} must be above 0: without a ridge the determinants may vanish")
+        raise UsageError(f"eps={eps} must be above 0: without a ridge the determinants may vanish")
     z_a, z_b = embeddings(z_a=z_a, z_b=z_b, axis_name=axis_name, minimum=2)
     count = z_a.shape[0] * stats.axis_size(axis_name)
     width = z_a.shape[1]

@@ -86,6 +86,7 @@ def vicreg(
     Reference: Bardes et al., VICReg, ICLR 2022, https://arxiv.org/abs/2105.04906
     """
     _checks.one_of("form", form, _cost.FORMS)
+    _checks.precision(precision)
     _checks.one_of("normalize", normalize, ("none", "std", "l2"))
     columns_meet = not (isinstance(invariance_weight, int | float) and invariance_weight == 0)
     views = _checks.embeddings(

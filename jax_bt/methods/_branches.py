@@ -1,4 +1,4 @@
-"""Two branches of a step: what the trained networks say of the views, and what it should meet.
+"""Runs all views through both branches; returns predictions and targets.
 
 The asymmetries of the papers are switches here, the same for every method: a predictor (a head of
 that name), no gradient through the targets, or a momentum encoder that makes the targets.
@@ -11,7 +11,9 @@ import jax
 from jax import Array, lax
 
 from jax_bt import losses
+from jax_bt.errors import UsageError
 from jax_bt.methods._networks import Networks, Outputs, Variables
+from jax_bt.models.heads import MLP
 
 PyTree = Any
 
@@ -22,8 +24,8 @@ class Pass(NamedTuple):
     Attributes:
       representations: encoder outputs, (local batch, features) each.
       embeddings: projector outputs of the trained networks, (local batch, D) each.
-      predictions: what meets the targets: the predictor's outputs, or the embeddings.
-      targets: what is to be met: the embeddings, held still or not, or the momentum encoder's.
+      predictions: outputs of the predictor, or the embeddings where there is none.
+      targets: embeddings (with or without gradient), or outputs of the momentum encoder.
       batch_stats: new running statistics of the trained networks.
       kept: new running statistics of the momentum encoder, or ().
     """
@@ -70,7 +72,7 @@ def run(
       variables: of the trained networks.
       target: variables of the momentum encoder, or () for none.
       views: (local batch, H, W, 3) each; with separate weights they alternate between branches.
-      stop_gradient: hold the targets still; a momentum encoder's always are.
+      stop_gradient: no gradient through the targets; those of a momentum encoder never have one.
 
     Returns:
       The ``Pass``.
@@ -96,28 +98,53 @@ def run(
     )
 
 
-def spread(
-    embeddings: tuple[Array, ...],
+def outputs_with_spread(
+    out: Pass,
+    loss: Array,
     *,
     variance_weight: float,
     covariance_weight: float,
     axis_name: str | None,
-) -> tuple[Array | float, dict[str, Array]]:
-    """VICReg's variance and covariance terms as an addition to another loss.
+) -> tuple[Array, Outputs]:
+    """Adds VICReg's variance and covariance terms to another loss, and makes the step's record.
 
-    On the projector's outputs as they are, before predictor and normalisation, where VICReg has
-    them. VICReg's appendix D.8 adds them to BYOL and SimSiam with weights 1 and 0.01.
+    The terms are those of the projector's outputs, before predictor and normalisation, where
+    VICReg has them. VICReg's appendix D.8 adds them to BYOL and SimSiam with weights 1 and 0.01.
+
+    Args:
+      out: from ``run``.
+      loss: scalar, the other loss.
+      variance_weight: weight of the variance.
+      covariance_weight: weight of the covariance; with both weights 0 nothing is added.
+      axis_name: mapped axis over which the batch is sharded, or None.
 
     Returns:
-      What to add to the loss, and the two unweighted terms to log; 0 and nothing for weights 0.
+      The sum, and the step's record with the two unweighted terms among its terms.
     """
     if variance_weight == 0 and covariance_weight == 0:
-        return 0.0, {}
-    out = losses.vicreg(
-        *embeddings,
+        return loss, out.outputs(loss=loss)
+    added = losses.vicreg(
+        *out.embeddings,
         invariance_weight=0.0,
         variance_weight=variance_weight,
         covariance_weight=covariance_weight,
         axis_name=axis_name,
     )
-    return out.loss, {"variance": out.variance, "covariance": out.covariance}
+    loss = loss + added.loss
+    return loss, out.outputs(loss=loss, variance=added.variance, covariance=added.covariance)
+
+
+def heads(projector: MLP, predictor: MLP) -> dict[str, MLP]:
+    """Projector and predictor by name; a predictor without layers is left out.
+
+    Raises:
+      UsageError: predictions and targets would differ in width.
+    """
+    if not predictor.widths:
+        return {"projector": projector}
+    if projector.widths and predictor.widths[-1] != projector.widths[-1]:
+        raise UsageError(
+            f"heads.predictor={predictor.widths}: its last width must be that of "
+            f"heads.projector={projector.widths}, whose outputs it predicts"
+        )
+    return {"projector": projector, "predictor": predictor}

@@ -2,32 +2,37 @@
 
 from typing import Any
 
-import jax
 from jax import Array
 
-from jax_bt import schedules
+from jax_bt import optim
+from jax_bt.methods._context import Context
 from jax_bt.methods._networks import Networks, Outputs, Variables
+from jax_bt.methods._options import Share
 
 PyTree = Any
 
 
 def copy(networks: Networks, variables: Variables) -> Variables:
-    """Parameters and statistics of what a target consists of: encoder and projector."""
+    """Parameters and statistics of the networks that a target consists of.
+
+    Args:
+      networks: encoder, projector and further heads.
+      variables: of all of them.
+
+    Returns:
+      The variables of encoders and projectors alone.
+    """
     names = [n for b in (0, 1) for n, _ in networks.chain(b, until="projector")]
     return {kind: {name: tree[name] for name in names} for kind, tree in variables.items()}
 
 
 def move(target: PyTree, params: PyTree, momentum: Array | float) -> PyTree:
-    """momentum * target + (1 - momentum) * params, for those params that the target has."""
-
-    def mean(old: Array, new: Array) -> Array:
-        return (momentum * old + (1 - momentum) * new).astype(old.dtype)
-
-    return {name: jax.tree.map(mean, tree, params[name]) for name, tree in target.items()}
+    """momentum * target + (1 - momentum) * params, for the networks that the target has."""
+    return optim.ema(target, {name: params[name] for name in target}, momentum)
 
 
 def init_target(
-    networks: Networks, variables: Variables, *, momentum: float | None = None
+    networks: Networks, variables: Variables, context: Context, *, momentum: Share | None = None
 ) -> PyTree:
     """A copy of encoder and projector, or () without a momentum."""
     return () if momentum is None else copy(networks, variables)
@@ -37,10 +42,9 @@ def update_target(
     target: PyTree,
     params: PyTree,
     outputs: Outputs,
+    context: Context,
     *,
-    step: Array,
-    total_steps: int,
-    momentum: float | None = None,
+    momentum: Share | None = None,
     cosine: bool = True,
 ) -> PyTree:
     """Moves the target's parameters after the optimiser's step.
@@ -48,15 +52,19 @@ def update_target(
     Its BatchNorm statistics are its own, of the batches it saw: they are not averaged.
 
     Args:
-      target: of ``init_target``.
+      target: from ``init_target``.
       params: the trained parameters, already updated.
       outputs: of the step; ``kept`` holds the target's new statistics.
-      step: number of this step, from 0.
-      total_steps: of the run.
+      context: number of this step, from 0, and of all steps.
       momentum: share of the target that stays, at step 0; None for no target.
-      cosine: let it rise to 1 at the last step, as BYOL does; else it is constant.
+      cosine: let the share rise to 1 at the last step, as BYOL does; else it is constant.
+
+    Returns:
+      The new target.
     """
     if momentum is None:
         return target
-    tau = schedules.cosine_ema(momentum, total_steps)(step) if cosine else momentum
-    return {**target, "params": move(target["params"], params, tau), "batch_stats": outputs.kept}
+    if cosine:
+        momentum = optim.schedules.cosine_ema(momentum, context.total_steps)(context.step)
+    moved = move(target["params"], params, momentum)
+    return {**target, "params": moved, "batch_stats": outputs.kept}

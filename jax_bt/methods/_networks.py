@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
+from jax_bt.errors import UsageError
 
 PyTree = Any
 Variables = dict[str, PyTree]  # {"params": {network: ...}, "batch_stats": {network: ...}}
@@ -39,10 +40,13 @@ class Networks(NamedTuple):
     Attributes:
       modules: Flax modules by name. A name ending in ``_b`` is the second branch's own network;
         without one both branches share weights.
-      micro_batches: the encoder takes a batch in so many parts, see ``in_parts``.
+      inputs: shape of one example, (H, W, C), from which parameters get their shapes.
+      micro_batches: number of sequential parts in which the encoder processes a batch
+        (``in_parts``).
     """
 
     modules: dict[str, Any]
+    inputs: tuple[int, ...]
     micro_batches: int = 1
 
     def chain(
@@ -62,8 +66,9 @@ class Networks(NamedTuple):
         names = (name if name in self.modules else name.removesuffix("_b") for name in own)
         return [(name, self.modules[name]) for name in names]
 
-    def init(self, key: Array, images: Array) -> Variables:
-        """Initialises every network; ``images`` (1, H, W, 3) gives the shapes."""
+    def init(self, key: Array) -> Variables:
+        """Draws the variables of every network."""
+        images = jnp.zeros((1, *self.inputs))
         variables: Variables = {"params": {}, "batch_stats": {}}
         for branch in (0, 1):
             x = images
@@ -139,7 +144,7 @@ def in_parts(module: Any, variables: Variables, x: Array, parts: int) -> tuple[A
       The outputs (n, ...) in the batch's order, and the new running statistics.
 
     Raises:
-      ValueError: ``parts`` does not divide n.
+      UsageError: ``parts`` does not divide n.
     """
 
     def apply(params: PyTree, x: Array) -> tuple[Array, PyTree]:
@@ -151,7 +156,7 @@ def in_parts(module: Any, variables: Variables, x: Array, parts: int) -> tuple[A
     if parts == 1:
         return apply(params, x)
     if len(x) % parts:
-        raise ValueError(f"{len(x)} examples of a device do not divide into {parts} micro-batches")
+        raise UsageError(f"{len(x)} examples of a device do not divide into {parts} micro-batches")
     # One sum of the gradient over the devices behind the loop, not one for each part in it.
     params = stats.vary(params, getattr(module, "axis_name", None))
     # Every parts-th example: the parts are then the same examples on any number of devices.

@@ -8,6 +8,7 @@ from jax import Array, lax
 from jax.nn.initializers import Initializer
 
 from jax_bt import stats
+from jax_bt.errors import UsageError
 
 
 class BatchNorm(nn.Module):
@@ -56,7 +57,7 @@ class BatchNorm(nn.Module):
           Array of x's shape.
 
         Raises:
-          ValueError: when training on a single value a channel, whose variance means nothing, or
+          ValueError: when training on a single value per channel, whose variance means nothing, or
             if ``group_size`` does not divide the number of shards or has no axis to group.
         """
         channels = x.shape[-1:]
@@ -92,8 +93,8 @@ class BatchNorm(nn.Module):
             new_mean = stats.all_mean(batch_mean, self.axis_name)
             new_var = stats.all_mean(batch_var, self.axis_name)
         if count < 2:
-            raise ValueError(
-                f"BatchNorm: one value a channel (input {x.shape}) has no variance to train on; "
+            raise UsageError(
+                f"BatchNorm: one value per channel (input {x.shape}) has no variance to train on; "
                 "use a larger batch or image"
             )
         keep = self.momentum

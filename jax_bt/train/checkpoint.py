@@ -25,7 +25,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
-from jax_bt import mesh as meshes
+from jax_bt.devices import mesh as meshes
 from jax_bt.errors import CheckpointError
 
 PyTree = Any

@@ -1,15 +1,15 @@
-"""Collapse in a run's log: the signals a step measures, and what a line of them says."""
+"""Collapse: the signals a step measures, the thresholds that judge them, and the words for it."""
 
 from collections.abc import Mapping, Sequence
-from types import ModuleType
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from jax_bt import diagnostics
-from jax_bt.methods._networks import Outputs
+from jax_bt.methods import Outputs
 
 PREFIX = "collapse/"
 KINDS = ("representation", "embedding")
@@ -48,16 +48,55 @@ def measure(outputs: Outputs, due: Array) -> dict[str, Array]:
     )
 
 
-def verdict(record: Mapping[str, Any], method: ModuleType) -> str | None:
+def judge(
+    signals: diagnostics.Signals,
+    *,
+    complete: float = 0.05,
+    dimensional: float = 0.02,
+    correlated: float = 0.9,
+    scale: float | None = None,
+) -> str:
+    """Decides whether a batch has collapsed; on the host.
+
+    Complete: std_ratio < ``complete``. All rows point the same way: 0.05 is a mean cosine of 0.9975
+    between different images, which no untrained ReLU network reaches. A loss that sees lengths can
+    shrink its embeddings to nothing without turning them: give ``scale`` for those. VICReg on the
+    digits holds the scale near 0.55; without its variance term it falls from 0.78 to 0.03, and the
+    directions never show it.
+    Dimensional: effective_rank < max(2, ``dimensional`` * full_rank), or correlation >
+    ``correlated``. The rows spread, but along a line or a handful of directions: VICReg without
+    its covariance term reaches a correlation of 0.98.
+
+    Args:
+      signals: of one batch, concrete.
+      complete: least healthy std_ratio.
+      dimensional: least healthy effective rank, as a share of the full rank.
+      correlated: largest healthy mean correlation.
+      scale: least healthy scale, 0.1 for VICReg's gamma = 1; None for losses of directions or of
+        standardised embeddings (Barlow Twins, BYOL, SimCLR, ...), to which lengths mean nothing.
+
+    Returns:
+      "none", "dimensional", "complete", or "not finite".
+    """
+    values = diagnostics.Signals(*(float(value) for value in signals))
+    if not np.isfinite(values).all():
+        return "not finite"
+    if values.std_ratio < complete or (scale is not None and values.scale < scale):
+        return "complete"
+    if values.effective_rank < max(2.0, dimensional * values.full_rank):
+        return "dimensional"
+    return "dimensional" if values.correlation > correlated else "none"
+
+
+def verdict(record: Mapping[str, Any], least_scale: float | None) -> str | None:
     """The worst that a line of the log says of representation and embedding.
 
     Args:
       record: values by name; those of ``measure`` may be missing.
-      method: its LEAST_SCALE, if it has one, is the least healthy deviation of the embeddings:
-        for losses that see lengths.
+      least_scale: least healthy deviation of the embeddings, of losses that see lengths.
 
     Returns:
-      "none", "dimensional" or "complete"; None for a line without signals.
+      "none", "dimensional" or "complete"; None for a line without finite signals.
     """
     found = []
     for kind in KINDS:
@@ -65,12 +104,20 @@ def verdict(record: Mapping[str, Any], method: ModuleType) -> str | None:
         if any(record.get(name) is None for name in names.values()):
             return None
         signals = diagnostics.Signals(**{field: record[name] for field, name in names.items()})
-        scale = getattr(method, "LEAST_SCALE", None) if kind == "embedding" else None
-        found.append(diagnostics.collapse(signals, scale=scale))
+        found.append(judge(signals, scale=least_scale if kind == "embedding" else None))
+    if "not finite" in found:
+        return None
     return max(found, key=("none", "dimensional", "complete").index)
 
 
-def last_verdict(history: Sequence[Mapping[str, Any]], method: ModuleType) -> str:
+def last_verdict(history: Sequence[Mapping[str, Any]], least_scale: float | None) -> str:
     """The verdict of the newest line that has one, or "not measured"."""
-    verdicts = (verdict(record, method) for record in reversed(history))
+    verdicts = (verdict(record, least_scale) for record in reversed(history))
     return next((found for found in verdicts if found is not None), "not measured")
+
+
+def words(found: str) -> str:
+    """A verdict as a sentence for people."""
+    if found not in MEANING:
+        return "recovered from collapse"
+    return f"{found} collapse: {MEANING[found]} (docs/methods.md, Collapse)"

@@ -1,6 +1,6 @@
-"""A whole run: batches, steps, checkpoints, then what was learned. ConfigDict ends here."""
+"""A whole run: batches, steps, checkpoints, then what was learned."""
 
-import functools
+import os
 import pathlib
 from typing import Any
 
@@ -8,23 +8,29 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jax_bt import checkpoint, data, finish, metrics, processes, watch, workdir
-from jax_bt import mesh as meshes
-from jax_bt import run as runs
+from jax_bt import data
+from jax_bt.data import Source
+from jax_bt.devices import processes
+from jax_bt.devices.mesh import from_first_process, make_mesh, to_global
 from jax_bt.errors import Stopped
-from jax_bt.train.monitor import Log
-from jax_bt.train.stopping import Pace, signals
+from jax_bt.train import checkpoint, evaluation, stopping, workdir
+from jax_bt.train.build import Run, build, read_data
+from jax_bt.train.finish import finish
+from jax_bt.train.memory import check_fits
+from jax_bt.train.monitor import Monitor
+from jax_bt.train.state import TrainState
+from jax_bt.train.writer import Writer
 
 
 def train(
-    config: ConfigDict, folder: pathlib.Path, *, allow_config_change: bool = False
+    config: ConfigDict, folder: str | os.PathLike[str], *, allow_config_change: bool = False
 ) -> dict[str, Any]:
     """Trains, evaluates and reports; goes on where an earlier call in the folder stopped.
 
     Every process of a run calls this; the first one alone writes and evaluates.
 
     Args:
-      config: fields of ``jax_bt.config.base``.
+      config: fields of ``jax_bt.config.FIELDS`` and the options of the method.
       folder: the run's folder (the workdir).
       allow_config_change: go on although the folder records another config.
 
@@ -33,42 +39,40 @@ def train(
 
     Raises:
       Stopped: after SIGINT or SIGTERM.
-      Diverged: the loss or gradient is not finite; nothing of it is saved.
-      ValueError, WorkdirError, CheckpointError: a user's mistake, in one line.
+      Diverged: the loss or gradient is not finite; no such state is saved.
+      UsageError, DataError, WorkdirError, CheckpointError: a user's mistake, in one line.
     """
-    mesh = meshes.make_mesh()
-    source = data.load(
-        config.data.name, data_dir=config.data.data_dir, download=config.data.download
-    )
-    run = runs.build(config, source.size(config.data.train), mesh)
-    step_function = runs.traced_step(run, config)
+    mesh = make_mesh()
+    reads = read_data(config)
+    source = data.load(reads.name, data_dir=reads.data_dir, download=reads.download)
+    run = build(config, mesh, train_size=source.size(reads.train))
+    check_fits(run.abstract()[0], mesh)
+    evaluation.check(run, source)
+    terms = run.trace()
+    folder = pathlib.Path(folder)
     first = processes.is_first()
-    workdir.prepare(folder, config.to_dict(), write=first, allow_change=allow_config_change)
+    workdir.prepare(folder, run.record, write=first, allow_change=allow_config_change)
     done = workdir.summary(folder) if first else None
-    if meshes.from_first_process(mesh, np.array(done is not None)):
+    if from_first_process(mesh, np.array(done is not None)):
         if first:
-            print(f"this run is finished; its report: {finish.report_path(folder)}")
+            print(f"this run is finished; its report: {folder / 'report' / 'index.html'}")
         return done or {}
+    if first and (reason := evaluation.why_not(run, source)):  # now, not after a week
+        print(f"the run will not be evaluated: {reason}")
 
-    if first and not finish.can_evaluate(config, source):  # now, not after a week
-        print(
-            f"{config.data.name} has no labels or no split {config.data.test!r} (it has "
-            f"{', '.join(source.splits)}): the run will not be evaluated"
-        )
-    keep = {"keep": config.checkpoint.keep, "keep_every": config.checkpoint.keep_every}
+    keep = {"keep": run.checkpoints.keep, "keep_every": run.checkpoints.keep_every}
     with workdir.writing(folder), checkpoint.open(folder / "checkpoints", **keep) as manager:
-        state = runs.init_state(run, config)
+        state = run.init_state()
         untrained = jax.device_get(state.variables)  # for the report; the state itself is consumed
         state = checkpoint.restore(manager, state, mesh) or state
-        start = int(state.step)
-        if start and first:
-            print(f"going on from the checkpoint of step {start}")
-        state = _steps(run, config, source, folder, state, start, manager, step_function)
+        if first and int(state.step):
+            print(f"going on from the checkpoint of step {int(state.step)}")
+        state = _steps(run, source, folder, state, manager)
     if not first:
         return {}
     trained = jax.device_get(state.variables)
     with workdir.writing(folder):
-        return finish.finish(run, config, source, folder, untrained=untrained, trained=trained)
+        return finish(run, source, folder, terms=terms, untrained=untrained, trained=trained)
 
 
 def step_input(batch: dict[str, Any]) -> dict[str, Any]:
@@ -76,42 +80,52 @@ def step_input(batch: dict[str, Any]) -> dict[str, Any]:
     return {"views": batch["views"], "index": batch["index"].astype(np.uint32)}
 
 
-def _steps(run, config, source, folder, state, start, manager, step_function):
-    """The loop: every step from ``start`` on; returns the last state, saved."""
+def _steps(
+    run: Run,
+    source: Source,
+    folder: pathlib.Path,
+    state: TrainState,
+    manager: checkpoint.Manager | None,
+) -> TrainState:
+    """Takes every step from the state's on; returns the last state, saved."""
+    start = int(state.step)
     batches = data.batches(
         source,
-        config.data.train,
-        global_batch=config.batch_size,
-        seed=config.seed,
-        recipes=run.recipes,
+        run.data.train,
+        global_batch=run.data.batch_size,
+        seed=run.data.seed,
+        recipes=run.data.recipes,
         start_step=start,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
-        host_only=config.data.device_augment,
+        host_only=run.data.on_device,
     )
-    size = config.batch_size
-    writer = metrics.Writer(
-        folder, run.total_steps, start, batch_size=size, active=processes.is_first()
+    writer = Writer(
+        folder,
+        run.total_steps,
+        start,
+        batch_size=run.data.batch_size,
+        active=processes.is_first(),
     )
-    with signals() as received, writer:
-        log = Log(
+    with stopping.signals() as received, writer:
+        monitor = Monitor(
             writer,
             run.rates,
-            config.log_every,
-            run.total_steps,
-            skip_limit=config.skip_nonfinite,
+            every=run.log_every,
+            total_steps=run.total_steps,
+            skip_limit=run.skip_nonfinite,
+            least_scale=run.method.least_scale,
             last_good=lambda: checkpoint.newest_step(manager),
-            verdict=functools.partial(watch.verdict, method=run.method),
         )
-        pace = Pace(run.mesh, config.checkpoint.every_steps, config.checkpoint.every_minutes)
+        pace = stopping.Pace(run.mesh, run.checkpoints.every_steps, run.checkpoints.every_minutes)
         for step in range(start, run.total_steps):
-            batch = step_input(next(batches)) | pace.ballot(bool(received))
-            state, terms = step_function(state, meshes.to_global(run.mesh, batch))
-            stop, save = pace.decide(step, terms, stop=bool(received))
-            log.add(step, terms)
+            batch = to_global(run.mesh, step_input(next(batches)))
+            state, metrics = run.train_step(state, batch)
+            monitor.add(step, metrics)
+            stop, save = pace.decide(step, {}, stop=bool(received))
             last = step + 1 == run.total_steps
             if stop or last or save:
-                log.drain()  # raises before anything that is not finite is saved
+                monitor.drain()  # raises before anything that is not finite is saved
                 checkpoint.save(manager, state)
             if stop and not last:
                 checkpoint.wait(manager)

@@ -1,37 +1,22 @@
-"""Fetches what steps yield a little late, so that the device never waits, and checks it."""
+"""Reads metrics two steps late, so that the loop does not block, and stops at a non-finite loss."""
 
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from jax import Array
-
-from jax_bt import metrics, watch
+from jax_bt import optim
 from jax_bt.errors import Diverged
+from jax_bt.train import collapse
+from jax_bt.train.step import Metrics
+from jax_bt.train.writer import Writer
 
 # How many steps the device may run ahead. Two keep it busy; more would only delay a NaN's report.
 AHEAD = 2
 
-# Beside its own "step", "seconds" and "images_per_second", a line of the log holds the terms of the
-# loss and what is named so:
-NOT_TERMS = ("_norm", "_rate", "_per_second")
 
-
-def loss_terms(record: Mapping[str, Any]) -> dict[str, float]:
-    """The loss and its terms in a line of metrics.jsonl."""
-    return {
-        name: value
-        for name, value in record.items()
-        if name not in ("step", "seconds", "skipped")
-        and not name.endswith(NOT_TERMS)
-        and "/" not in name
-    }
-
-
-class Log:
-    """What the loop says of its steps; in order, each once.
+class Monitor:
+    """Fetches, checks and writes the metrics of each step, in order, each once.
 
     Args:
       writer: where lines go.
@@ -39,75 +24,80 @@ class Log:
       every: steps between written lines; the last step of the run is always written, and so is
         one whose loss or gradient is not finite.
       total_steps: of the run.
-      skip_limit: steps that may be left out because they are not finite (the step itself does
-        that); None where the first ends the run. Lines then hold "skipped", how many so far.
+      skip_limit: number of steps that may be left out because they are not finite (the step itself
+        leaves them out); None where the first ends the run. Lines then hold "skipped", the number
+        so far.
+      least_scale: of the method, for ``collapse.verdict``.
       last_good: tells the step of the newest checkpoint, or None.
-      verdict: tells from a line's values whether the run has collapsed (``watch.verdict``); None
-        from a line without the signals.
     """
 
     def __init__(
         self,
-        writer: metrics.Writer,
-        rates: Mapping[str, Callable[[int], Array]],
+        writer: Writer,
+        rates: Mapping[str, optim.schedules.Schedule],
+        *,
         every: int,
         total_steps: int,
-        *,
         skip_limit: int | None = None,
+        least_scale: float | None = None,
         last_good: Callable[[], int | None] = lambda: None,
-        verdict: Callable[[Mapping[str, float]], str | None] = lambda record: None,
     ):
         self._writer, self._rates, self._every, self._total = writer, rates, every, total_steps
-        self._skip_limit, self._last_good = skip_limit, last_good
-        self._verdict, self._collapse = verdict, "none"
-        self._pending: deque[tuple[int, float, Mapping[str, Array]]] = deque()
+        self._skip_limit, self._least_scale, self._last_good = skip_limit, least_scale, last_good
+        self._collapse = "none"
+        self._pending: deque[tuple[int, float, Metrics]] = deque()
 
-    def add(self, step: int, terms: Mapping[str, Array]) -> None:
-        """Takes a step's terms, still being computed, and deals with those of AHEAD steps ago.
+    def add(self, step: int, metrics: Metrics) -> None:
+        """Takes a step's metrics, still being computed, and deals with those of AHEAD steps ago.
 
         Raises:
           Diverged: as ``drain``.
         """
-        self._pending.append((step, time.perf_counter(), terms))
+        self._pending.append((step, time.perf_counter(), metrics))
         while len(self._pending) > AHEAD:
-            self._write(*self._pending.popleft())
+            self._deal_with(*self._pending.popleft())
 
     def drain(self) -> None:
         """Deals with every step taken so far.
 
         Raises:
-          Diverged: the loss or the gradient norm of a step is not finite, or of too many.
+          Diverged: the loss or the gradient norm of a step is not finite, or of too many steps.
         """
         while self._pending:
-            self._write(*self._pending.popleft())
+            self._deal_with(*self._pending.popleft())
 
-    def _write(self, step: int, at: float, terms: Mapping[str, Array]) -> None:
-        last = step + 1 == self._total
-        bad = [n for n in ("loss", "gradient_norm") if not math.isfinite(float(terms[n]))]
-        skipped = int(terms.get("skipped", 0))  # counted by the state, so over restarts too
-        if bad or last or step % self._every == 0:
-            # jit sorts the names; people look for the loss first.
-            names = sorted(terms, key=lambda n: (n != "loss", "/" in n, n.endswith(NOT_TERMS), n))
-            values: dict[str, Any] = {n: terms[n] for n in names if _measured(n, terms[n])}
-            values |= {name: rate(step) for name, rate in self._rates.items()}
-            self._writer.write(step, values, at)
-            self._tell_of_collapse(step, values)
+    def _deal_with(self, step: int, at: float, metrics: Metrics) -> None:
+        checked = {
+            "loss": metrics.terms["loss"],
+            "gradient_norm": metrics.norms["gradient_norm"],
+        }
+        bad = [name for name, value in checked.items() if not math.isfinite(float(value))]
+        if bad or step + 1 == self._total or step % self._every == 0:
+            self._write(step, at, metrics)
         else:
             self._writer.tick(step)
+        skipped = int(metrics.skipped)  # counted by the state, so over restarts too
         if bad and (self._skip_limit is None or skipped > self._skip_limit):
-            raise Diverged(self._explain(step, terms, bad, skipped))
+            raise Diverged(self._explain(step, metrics, bad, skipped))
 
-    def _tell_of_collapse(self, step: int, values: Mapping[str, float]) -> None:
-        found = self._verdict(values) or self._collapse
+    def _write(self, step: int, at: float, metrics: Metrics) -> None:
+        # jit sorts the names; people look for the loss first.
+        terms = {"loss": metrics.terms["loss"], **metrics.terms}
+        signals = {name: float(value) for name, value in metrics.signals.items()}
+        measured = {name: value for name, value in signals.items() if math.isfinite(value)}
+        skipped = {} if self._skip_limit is None else {"skipped": metrics.skipped}
+        rates = {name: rate(step) for name, rate in self._rates.items()}
+        values = {**terms, **metrics.norms, **skipped, **measured, **rates}
+        self._writer.write(step, values, at)
+        found = collapse.verdict(measured, self._least_scale) or self._collapse
         if found != self._collapse:
-            meaning = (
-                f"{found} collapse: {watch.MEANING[found]}" if found != "none" else "recovered"
-            )
-            self._writer.say(f"step {step}: {meaning} (docs/methods.md, Collapse)")
+            self._writer.say(f"step {step}: {collapse.words(found)}")
         self._collapse = found
 
-    def _explain(self, step: int, terms: Mapping[str, Array], bad: list[str], skipped: int) -> str:
-        shown = ", ".join(f"{n} {float(v):.4g}" for n, v in terms.items() if _measured(n, v))
+    def _explain(self, step: int, metrics: Metrics, bad: list[str], skipped: int) -> str:
+        shown = {**metrics.terms, **metrics.norms}
+        values = ", ".join(f"{name} {float(value):.4g}" for name, value in shown.items())
+        rates = ", ".join(f"{name} {float(rate(step)):.4g}" for name, rate in self._rates.items())
         good = self._last_good()
         counted = f" ({skipped} steps skipped, {self._skip_limit} allowed)" if skipped else ""
         kept = "no checkpoint yet" if good is None else f"the checkpoint of step {good} is good"
@@ -118,10 +108,6 @@ class Log:
         if self._skip_limit is None:
             advice += "; --config.skip_nonfinite=10 leaves out up to 10 such steps"
         return (
-            f"{' and '.join(bad)} not finite at step {step}{counted}: {shown}; {kept}. Try {advice}"
+            f"{' and '.join(bad)} not finite at step {step}{counted}: {values}; {rates}; {kept}. "
+            f"Try {advice}"
         )
-
-
-def _measured(name: str, value: Array) -> bool:
-    """Whether a signal of collapse was measured at this step; everything else always is."""
-    return "/" not in name or math.isfinite(float(value))

@@ -1,84 +1,98 @@
 """The training step: the only ``jit`` and ``shard_map`` of training."""
 
-from collections.abc import Callable, Mapping
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.sharding import Mesh
 
-from jax_bt import methods, optim, watch
+from jax_bt import optim
 from jax_bt.devices.mesh import AXIS, REPLICATED, SHARDED, replicated, sharded
-from jax_bt.methods._networks import Networks, Outputs
+from jax_bt.methods import Context, Method, Networks, Outputs
+from jax_bt.train import collapse
 from jax_bt.train.state import TrainState
 
 PyTree = Any
-# What the run's key is folded with, so that no stream repeats.
+# What the run's key is folded with, so that no stream of random numbers repeats.
 NETWORKS, TARGET, STEPS, VIEWS = range(4)
-Step = Callable[[TrainState, PyTree], tuple[TrainState, dict[str, Array]]]
+
+
+class Metrics(NamedTuple):
+    """What a step tells of itself: replicated float32 scalars by name.
+
+    Attributes:
+      terms: the loss and its terms, as the method names them; "loss" is among them.
+      norms: "gradient_norm", "update_norm" and "parameter_norm" (before the update), global l2.
+      signals: the signals of collapse, NaN at steps that do not measure them.
+      skipped: number of updates left out so far because they were not finite.
+    """
+
+    terms: dict[str, Array]
+    norms: dict[str, Array]
+    signals: dict[str, Array]
+    skipped: Array
+
+
+Step = Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]
+Augment = Callable[[PyTree, Array, Array], tuple[Array, ...]]
+
+
+def key_of(seed: int) -> Array:
+    """The PRNG key of a seed of up to 64 bits, the same with and without jax's 64-bit mode."""
+    words = jnp.array([seed >> 32 & 0xFFFFFFFF, seed & 0xFFFFFFFF], jnp.uint32)
+    return jax.random.wrap_key_data(words, impl="threefry2x32")
 
 
 def init_state(
-    method: ModuleType,
+    method: Method,
     networks: Networks,
     optimizer: optim.GradientTransformation,
     mesh: Mesh,
     *,
     seed: int,
-    image_shape: tuple[int, int, int],
-    target_options: Mapping[str, Any] | None = None,
+    total_steps: int,
 ) -> TrainState:
     """Builds the state of step 0, replicated over the mesh; the same for any number of devices.
 
     Args:
-      method: a module of ``methods/``.
+      method: with its options.
       networks: encoder and heads.
       optimizer: from ``optim.make``.
       mesh: the mesh of all devices.
-      seed: everything random of the run derives from it.
-      image_shape: (height, width, channels) of a view.
-      target_options: keywords of ``method.init_target``, which may want more: "key", a PRNG key,
-        and "draw", a function that initialises the networks once more, from another seed.
+      seed: everything random of the run derives from it; 0 to 2^64 - 1.
+      total_steps: of the run.
     """
 
-    def init(seed: Array) -> TrainState:
-        key = jax.random.key(seed)
-
-        def draw(stream: int = TARGET) -> PyTree:
-            return networks.init(jax.random.fold_in(key, stream), jnp.zeros((1, *image_shape)))
-
-        variables = draw(NETWORKS)
-        variables["params"] = params = _constrain(method, variables["params"])
-        given = {"draw": draw, "key": jax.random.fold_in(key, TARGET)}
-        options = methods.wanted(method.init_target, {**given, **(target_options or {})})
+    def init(key: Array) -> TrainState:
+        variables = networks.init(jax.random.fold_in(key, NETWORKS))
+        variables["params"] = params = method.constrain(variables["params"])
+        context = Context(None, 0, total_steps, jax.random.fold_in(key, TARGET))
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=params,
             batch_stats=variables["batch_stats"],
             opt_state=optimizer.init(params),
-            target=method.init_target(networks, variables, **options),
+            target=method.init_target(networks, variables, context),
             key=key,
             skipped=jnp.zeros((), jnp.int32),
         )
 
-    return jax.jit(init, out_shardings=replicated(mesh))(seed)
+    return jax.jit(init, out_shardings=replicated(mesh))(key_of(seed))
 
 
 def make_train_step(
-    method: ModuleType,
+    method: Method,
     networks: Networks,
     optimizer: optim.GradientTransformation,
     mesh: Mesh,
     *,
-    loss_options: Mapping[str, Any] | None = None,
-    target_options: Mapping[str, Any] | None = None,
+    total_steps: int,
     gradient_scale: float = 1.0,
-    total_steps: int | None = None,
     diagnostics_every: int = 0,
     skip_nonfinite: bool = False,
-    augment: Callable[[PyTree, Array, Array], tuple[Array, ...]] | None = None,
+    augment: Augment | None = None,
 ) -> Step:
     """Compiles one step: (state, batch) -> (state, metrics).
 
@@ -87,36 +101,31 @@ def make_train_step(
     gradient of the global batch's loss on any number of devices.
 
     Args:
-      method: a module of ``methods/``.
+      method: with its options.
       networks: encoder and heads.
       optimizer: from ``optim.make``.
       mesh: the mesh of all devices.
-      loss_options: keywords of ``method.loss``.
-      target_options: keywords of ``method.update_target``.
-      total_steps: of the run; methods with a schedule of their own need it.
-      diagnostics_every: steps between measurements of collapse, which the last step has as well;
-        the metrics of other steps hold NaN for them. 0 for none.
+      total_steps: of the run.
       gradient_scale: factor on the gradient. The reference Barlow Twins code on W GPUs applies
-        1/W of the true gradient, unseen by LARS except against weight decay, but not by the
-        unadapted one-dimensional parameters: 1/W reproduces it (docs/scaling.md).
+        1/W of the true gradient; LARS hides that from the weights except against weight decay, but
+        not from the unadapted one-dimensional parameters. 1/W reproduces it (docs/scaling.md).
+      diagnostics_every: steps between measurements of collapse, which the last step has as well;
+        0 for none.
       skip_nonfinite: a step whose loss or gradient is not finite changes nothing but its number and
-        the count of such steps, which is then among the metrics as "skipped".
+        the count of such steps.
       augment: (batch, key of the run, step) -> views: what is left to the device of making the
         views; by default the batch has them ready.
 
     Returns:
       The step. It takes a state, which it consumes (the buffers are donated), and a batch with
-      "views", a tuple of (global batch, H, W, C) arrays sharded over the mesh; "votes", any
-      (devices, n) booleans, come back counted: whether any device had True. Metrics are
-      replicated float32 scalars: the loss terms and the norms of gradient, update and parameters.
+      "views", a tuple of (global batch, H, W, C) arrays sharded over the mesh, and "index", the
+      (global batch,) indices of the examples, which may be missing.
     """
 
-    def global_loss(params: PyTree, state: TrainState, views: PyTree):
+    def global_loss(params: PyTree, state: TrainState, views: PyTree, index: Array | None):
         variables = {"params": params, "batch_stats": state.batch_stats}
-        key = jax.random.fold_in(jax.random.fold_in(state.key, STEPS), state.step)
-        given = {"axis_name": AXIS, "step": state.step, "key": key}
-        options = methods.wanted(method.loss, given) | dict(loss_options or {})
-        return method.loss(networks, variables, state.target, views, **options)
+        context = Context(AXIS, state.step, total_steps, _step_key(state), index)
+        return method.loss(networks, variables, state.target, views, context)
 
     outputs_specs = Outputs(
         terms=REPLICATED,
@@ -128,42 +137,39 @@ def make_train_step(
     mapped_loss = jax.shard_map(
         global_loss,
         mesh=mesh,
-        in_specs=(REPLICATED, REPLICATED, SHARDED),
+        in_specs=(REPLICATED, REPLICATED, SHARDED, SHARDED),
         out_specs=(REPLICATED, outputs_specs),
     )
+    value_and_gradient = jax.value_and_grad(mapped_loss, has_aux=True)
 
-    def step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
-        gradient = jax.value_and_grad(mapped_loss, has_aux=True)
-        rest = state.replace(params=(), opt_state=())
-        views = batch["views"]
+    def step(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
+        views, index = batch["views"], batch.get("index")
         if augment is not None:
             views = augment(batch, jax.random.fold_in(state.key, VIEWS), state.step)
-        (loss, outputs), grads = gradient(state.params, rest, views)
+        rest = state.replace(params=(), opt_state=())
+        (loss, outputs), grads = value_and_gradient(state.params, rest, views, index)
         grads = jax.tree.map(lambda g: g * gradient_scale, grads)
-        params, opt_state, norms = optim.update(optimizer, grads, state.opt_state, state.params)
-        params = _constrain(method, params)
-        given = {"step": state.step, "total_steps": total_steps}
-        options = methods.wanted(method.update_target, {**given, **(target_options or {})})
-        target = method.update_target(state.target, params, outputs, **options)
+        params, opt_state, norms = optim.update(
+            optimizer, grads, state.opt_state, state.params, step=state.step
+        )
+        params = method.constrain(params)
+        context = Context(None, state.step, total_steps, _step_key(state), index)
         new_state = state.replace(
             step=state.step + 1,
             params=params,
             batch_stats=outputs.batch_stats,
             opt_state=opt_state,
-            target=target,
+            target=method.update_target(state.target, params, outputs, context),
         )
-        metrics = outputs.terms | norms
-        if diagnostics_every:
-            last = state.step + 1 == (total_steps or -1)
-            metrics |= watch.measure(outputs, (state.step % diagnostics_every == 0) | last)
         if skip_nonfinite:
             good = jnp.isfinite(loss) & jnp.isfinite(norms["gradient_norm"])
-            old_state = state.replace(step=new_state.step, skipped=state.skipped + 1)
-            new_state = jax.tree.map(lambda a, b: jnp.where(good, a, b), new_state, old_state)
-            metrics["skipped"] = new_state.skipped
-        if "votes" in batch:
-            metrics["votes"] = jnp.any(batch["votes"], axis=0)
-        return new_state, metrics
+            kept = state.replace(step=new_state.step, skipped=state.skipped + 1)
+            new_state = jax.tree.map(lambda a, b: jnp.where(good, a, b), new_state, kept)
+        signals = {}
+        if diagnostics_every:
+            due = (state.step % diagnostics_every == 0) | (state.step + 1 == total_steps)
+            signals = collapse.measure(outputs, due)
+        return new_state, Metrics(outputs.terms, norms, signals, new_state.skipped)
 
     return jax.jit(
         step,
@@ -173,6 +179,5 @@ def make_train_step(
     )
 
 
-def _constrain(method: ModuleType, params: PyTree) -> PyTree:
-    """Puts parameters back where the method wants them (SwAV's prototypes on the sphere)."""
-    return method.constrain(params) if hasattr(method, "constrain") else params
+def _step_key(state: TrainState) -> Array:
+    return jax.random.fold_in(jax.random.fold_in(state.key, STEPS), state.step)
