@@ -215,7 +215,7 @@ def check(c: ConfigDict) -> None:
         if isinstance(field.allowed, str):
             check_range(field.name, value, field.allowed)
         elif field.allowed and value is not None and value not in field.allowed:
-            close = difflib.get_close_matches(str(value), field.allowed, 1)
+            close = difflib.get_close_matches(str(value), field.allowed, 1, cutoff=0.5)
             hint = f"did you mean {close[0]!r}? " if close else ""
             choices = ", ".join(field.allowed)
             raise UsageError(f"{field.name}={value!r}: {hint}choose one of {choices}")

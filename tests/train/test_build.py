@@ -240,7 +240,7 @@ def test_a_config_file_with_a_misspelt_field_fails_where_it_is_written():
 def test_options_of_another_method_are_refused():
     c = config.digits("vicreg")
     c.method = "barlow_twins"
-    with pytest.raises(UsageError, match="barlow_twins has no loss option 'invariance_weight'"):
+    with pytest.raises(UsageError, match="barlow_twins has no loss option 'covariance_weight'"):
         made(c)
 
 

@@ -112,7 +112,7 @@ def test_a_run_that_collapses_says_so(tmp_path, capsys):
         summary = train(c, tmp_path)
     assert summary["collapse"] == "complete"
     said = capsys.readouterr().out
-    assert said.count("complete collapse: all images look alike to it (docs/methods.md") == 1
+    assert said.count("complete collapse: all images look alike to it (docs/methods.md") == 2
     lines = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
     measured = [line for line in lines if "collapse/embedding_std" in line]
     assert [line["step"] for line in measured] == [0, 20, 39]
