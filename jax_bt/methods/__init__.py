@@ -158,10 +158,9 @@ def _branch(module: ModuleType, name: str, encoder: Any, heads: Mapping[str, Any
     for role, head in made.items():
         if getattr(head, "widths", None) == ():
             raise UsageError(f"heads.{role}=(): {name} needs at least one layer there")
-    # Heads compute like the encoder: its dtype, its mesh axis, its groups of batch statistics.
-    like = {"dtype": "dtype", "axis_name": "axis_name", "norm_group": "norm_group"}
+    # What a head leaves open (None) it has from the encoder: dtype, mesh axis, groups of norms.
+    like = {field: getattr(encoder, field, None) for field in ("dtype", "axis_name", "norm_group")}
     for role, head in made.items():
-        unset = {ours: getattr(encoder, theirs, None) for ours, theirs in like.items()}
-        unset = {k: v for k, v in unset.items() if getattr(head, k, "absent") is None}
+        unset = {f: x for f, x in like.items() if getattr(head, f, "absent") is None}
         made[role] = head.clone(**unset)
     return {"encoder": encoder, **made}

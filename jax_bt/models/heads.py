@@ -66,6 +66,11 @@ class MLP(nn.Module):
     dtype: Any = None
     param_dtype: Any = jnp.float32
 
+    @property
+    def width_out(self) -> int:
+        """Width of the result."""
+        return self.widths[-1]
+
     @nn.compact
     def __call__(self, x: Array, train: bool = False) -> Array:
         """(N, D) -> (N, widths[-1]); ``train`` as in BatchNorm."""
