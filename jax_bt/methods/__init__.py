@@ -14,7 +14,7 @@ from jax_bt.methods._context import Context as Context
 from jax_bt.methods._networks import Networks as Networks
 from jax_bt.methods._networks import Outputs as Outputs
 from jax_bt.methods._networks import Variables
-from jax_bt.methods._options import check_options, options_of
+from jax_bt.methods._options import check_options, interval_words, options_of
 
 PyTree = Any
 
@@ -116,6 +116,24 @@ class Method:
 def target_functions(module: ModuleType) -> tuple[Any, ...]:
     """The functions that declare a method's options of the target; None where it has none."""
     return (getattr(module, "init_target", None), getattr(module, "update_target", None))
+
+
+def table() -> str:
+    """The options of all methods as a Markdown table: method, field, default, values."""
+    lines = ["| method | field | default | values |", "|---|---|---|---|"]
+    for name in names():
+        module = load(name)
+        groups = {
+            "heads": (module.heads,),
+            "loss": (module.loss,),
+            "target": target_functions(module),
+        }
+        for group, functions in groups.items():
+            for field, (default, kind, interval) in options_of(*functions).items():
+                values = interval_words(interval) if interval else kind.__name__
+                values = f"each {values}" if kind is tuple else values
+                lines.append(f"| {name} | `{group}.{field}` | `{default!r}` | {values} |")
+    return "\n".join(lines) + "\n"
 
 
 def make_networks(
