@@ -1,4 +1,4 @@
-"""Heads trained beside the encoder: projectors, predictors and prototypes."""
+"""Defines the heads trained beside the encoder: projectors, predictors and prototypes."""
 
 from typing import Any
 
