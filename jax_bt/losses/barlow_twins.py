@@ -88,8 +88,8 @@ def barlow_twins(
       >>> import jax.numpy as jnp
       >>> from jax_bt import losses
       >>> z = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
-      >>> print(f"{losses.barlow_twins(z, -z).loss:.4f}")  # C = -I
-      8.0000
+      >>> print(f"{losses.barlow_twins(z, -z).loss:.2f}")  # C = -I
+      8.00
 
     Reference: Zbontar et al., Barlow Twins, ICML 2021, https://arxiv.org/abs/2103.03230
     """

@@ -1,4 +1,4 @@
-"""SwAV: each crop predicts the cluster codes of another, balanced over the batch by Sinkhorn.
+"""SwAV predicts from each crop the cluster codes of another, which Sinkhorn balances.
 
 Reference: Caron et al. 2020, https://arxiv.org/abs/2006.09882
 """
@@ -22,7 +22,7 @@ SHARED_ONLY = True  # all crops are scored against one set of prototypes
 def heads(
     encoder_width: int, *, projector: Widths = (2048, 128), prototypes: Count = 3000
 ) -> dict[str, Any]:
-    """Linear-BN-ReLU-Linear with biases, then scores against the prototypes, in float32."""
+    """Heads are Linear-BN-ReLU-Linear with biases, then scores of the prototypes in float32."""
     return {
         "projector": MLP(projector, hidden_bias=True, output_bias=True),
         "prototypes": Linear(prototypes, use_bias=False, dtype=jnp.float32),
@@ -30,9 +30,9 @@ def heads(
 
 
 def constrain(params: dict[str, Any]) -> dict[str, Any]:
-    """Prototypes of unit length: at the start and after each step.
+    """Scales prototypes to unit length, at the start and after each step.
 
-    The reference does it before each step, hence with the same prototypes in every forward pass.
+    The reference does so before each step: every forward pass has the same prototypes.
     """
     kernel = stats.l2_normalize(params["prototypes"]["kernel"], axis=0)
     return {**params, "prototypes": {"kernel": kernel}}
@@ -41,8 +41,8 @@ def constrain(params: dict[str, Any]) -> dict[str, Any]:
 def init_target(
     networks: Networks, variables: Variables, context: Context, *, queue_size: CountOrZero = 0
 ) -> Any:
-    """A queue of embeddings of both large crops (2, M, D), empty; () for batches that need none."""
-    width = networks.modules["projector"].widths[-1]
+    """Makes an empty queue (2, M, D) of embeddings of both large crops; () for size 0."""
+    width = networks.modules["projector"].width_out
     return jnp.zeros((2, queue_size, width)) if queue_size else ()
 
 
@@ -58,10 +58,10 @@ def loss(
     iterations: Count = 3,
     freeze_steps: CountOrZero = 313,
 ) -> tuple[Array, Outputs]:
-    """``losses.swav``: the codes of the first two crops, predicted by all the others.
+    """Takes ``losses.swav``: all crops predict the codes of the first two.
 
-    Crops of one size go through the encoder together and all crops through the projector together,
-    as in the reference: so go their batch statistics. Prototypes learn nothing before
+    Crops of one size go through the encoder together, and all crops through the projector together,
+    as in the reference; batch statistics are over these. Prototypes have no gradient before
     ``freeze_steps``, and a queue takes part in Sinkhorn once it is full.
     """
     features = []
