@@ -120,7 +120,7 @@ def barlow_twins(
     if temperature is not None:
         measure = functools.partial(_exponentials, temperature=temperature)
     options = {"axis_name": axis_name, "precision": precision}
-    invariance = jnp.zeros((), views[0].dtype)
+    invariance = redundancy = jnp.zeros((), views[0].dtype)
     if columns_meet:
         pairs = tuple(itertools.combinations(range(len(views)), 2))
         invariance, redundancy = measure(views, pairs, **options)

@@ -64,7 +64,8 @@ def update_target(
     """
     if momentum is None:
         return target
+    share = momentum
     if cosine:
-        momentum = optim.schedules.cosine_ema(momentum, context.total_steps)(context.step)
-    moved = move(target["params"], params, momentum)
+        share = optim.schedules.cosine_ema(momentum, context.total_steps)(context.step)
+    moved = move(target["params"], params, share)
     return {**target, "params": moved, "batch_stats": outputs.kept}

@@ -81,8 +81,8 @@ def check_options(
             raise UsageError(
                 f"{method} has no {group} option {name!r}: it has {', '.join(valid) or 'none'}"
             )
-        if valid[name].interval:
-            check_range(f"{group}.{name}", value, valid[name].interval)
+        if interval := valid[name].interval:
+            check_range(f"{group}.{name}", value, interval)
 
 
 def check_range(name: str, value: Any, interval: str) -> None:
