@@ -140,9 +140,7 @@ def augmented():
     "dtype, devices, rate, tolerance",
     [("float64", (1, 2, 4, 8), 0.1, 1e-8), ("float32", (1, 8), 0.02, 1e-5)],
 )
-def test_a_run_is_the_same_on_any_number_of_devices(
-    augmented, dtype, devices, rate, tolerance
-):
+def test_a_run_is_the_same_on_any_number_of_devices(augmented, dtype, devices, rate, tolerance):
     """Twenty steps of a convolutional net, BatchNorm and augmentation and all.
 
     Only rounding differs, with the order of sums. A run that is stable keeps it as small as it is:
@@ -174,7 +172,9 @@ def test_a_run_is_the_same_on_any_number_of_devices(
 def test_groups_of_devices_share_batch_statistics(augmented):
     """A group of all is the global batch; smaller groups are something else, by choice."""
     losses = {
-        group: [m.terms["loss"] for m in small_run(4, augmented[:2], encoder={"norm_group": group})[0]]
+        group: [
+            m.terms["loss"] for m in small_run(4, augmented[:2], encoder={"norm_group": group})[0]
+        ]
         for group in (None, 4, 2)
     }
     np.testing.assert_allclose(losses[4], losses[None], rtol=1e-5)
@@ -272,7 +272,9 @@ def test_rates_follow_the_step_where_updates_are_left_out(augmented):
 def test_seeds_of_64_bits_are_told_apart():
     """Small seeds are jax's own; large ones use both words of the key."""
     for seed in (0, 5, 2**31 - 1):
-        assert (jax.random.key_data(key_of(seed)) == jax.random.key_data(jax.random.key(seed))).all()
+        assert (
+            jax.random.key_data(key_of(seed)) == jax.random.key_data(jax.random.key(seed))
+        ).all()
     keys = {tuple(jax.random.key_data(key_of(s)).tolist()) for s in (1, 2**32 + 1, 2**64 - 1)}
     assert len(keys) == 3
 
@@ -300,7 +302,9 @@ def test_gradient_scale_is_the_references_factor():
             key=jax.random.key(0),
         )
         current = jax.device_put(current, replicated(mesh))
-        train_step = make_train_step(method, networks, optimizer, mesh, total_steps=2, gradient_scale=scale)
+        train_step = make_train_step(
+            method, networks, optimizer, mesh, total_steps=2, gradient_scale=scale
+        )
         current, _ = train_step(current, to_global(mesh, {"views": views}))
         moves[scale] = jax.tree.map(lambda a, b: np.asarray(a) - b, current.params, start)
     kernel = ("encoder", "linear_0", "kernel")
