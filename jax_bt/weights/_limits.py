@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-OPCODES = 1_000_000  # of one pickle; a ResNet-200 with its optimiser's state has about 100,000
+OPCODES = 1_000_000  # of one pickle; a ResNet-200 with its optimiser's state has about 60,000
 NAME = 500  # characters of a tensor's name: nested dicts could repeat a long one without end
 LENGTH = (
     64  # of shapes and arguments, numpy's own limit: a long tuple could be passed again and again

@@ -12,7 +12,7 @@ before looking whether it is there, 64 GB for a memo entry numbered 2**32 - 1.
 
 import pickletools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from jax_bt.errors import WeightsError
@@ -25,6 +25,7 @@ PUSH = {
     "BYTEARRAY8",
 }  # fmt: skip
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+KEYS = (str, int, float, bool, type(None))  # what dicts may have as keys
 
 
 def load(
@@ -53,7 +54,7 @@ def load(
     except WeightsError:
         raise
     except (ValueError, TypeError, LookupError, OverflowError) as error:
-        # of pickletools, of an empty stack, of arguments that a function does not take
+        # of pickletools, of a stack too short, of arguments that a function does not take
         what = f"{type(error).__name__}: {error}"
         raise WeightsError(
             f"its pickle is damaged before byte {stream.tell()} ({shown(what)[1:-1]})"
@@ -65,8 +66,9 @@ def _run(stream, allowed, persistent, build) -> Any:
     marks: list[int] = []
     memo: dict[int, Any] = {}
 
-    def since_mark() -> list[Any]:
-        start = marks.pop()
+    def cut(start: int) -> list[Any]:
+        if start < 0:
+            raise IndexError("stack too short")
         items = stack[start:]
         del stack[start:]
         return items
@@ -75,11 +77,12 @@ def _run(stream, allowed, persistent, build) -> Any:
         if name not in allowed:
             raise WeightsError(
                 f"its pickle names {shown(name)[1:-1]}, which is no part of plain weights; nothing "
-                "was run. Where you trust the file, save its state dict alone"
+                "was run. If you trust the file, save its state dict alone"
             )
         return allowed[name]
 
-    for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+    operations: Iterator[Any] = pickletools.genops(stream)
+    for number, (opcode, argument, _) in enumerate(operations):
         if number == OPCODES:
             raise WeightsError(f"its pickle has more than {OPCODES:,} opcodes")
         match opcode.name:
@@ -96,17 +99,16 @@ def _run(stream, allowed, persistent, build) -> Any:
             case "MARK":
                 marks.append(len(stack))
             case "TUPLE":
-                stack.append(tuple(since_mark()))
+                stack.append(tuple(cut(marks.pop())))
             case "TUPLE1" | "TUPLE2" | "TUPLE3" as name:
-                marks.append(len(stack) - int(name[-1]))
-                stack.append(tuple(since_mark()))
+                stack.append(tuple(cut(len(stack) - int(name[-1]))))
             case "EMPTY_LIST":
                 stack.append([])
             case "APPEND":
                 item = stack.pop()
                 _append(stack[-1], [item])
             case "APPENDS":
-                items = since_mark()
+                items = cut(marks.pop())
                 _append(stack[-1], items)
             case "EMPTY_DICT":
                 stack.append({})
@@ -114,7 +116,7 @@ def _run(stream, allowed, persistent, build) -> Any:
                 value, key = stack.pop(), stack.pop()
                 set_items(stack[-1], [(key, value)])
             case "SETITEMS":
-                items = since_mark()
+                items = cut(marks.pop())
                 set_items(stack[-1], zip(items[::2], items[1::2], strict=True))
             case "BINPUT" | "LONG_BINPUT":
                 memo[argument] = stack[-1]
@@ -150,8 +152,9 @@ def set_items(target: Any, items: Any) -> None:
     if type(target) is not dict:
         raise WeightsError("its pickle sets items of something that is no dict")
     for key, value in items:
-        # no tuples: hashing one takes time exponential in the pickle's size if it shares its parts
-        if type(key) not in (str, int) or (type(key) is int and key.bit_length() > 64):
+        # no tuples: hashing one takes time exponential in the pickle's size if it shares its parts;
+        # no long integers: any number of them can have the same hash
+        if type(key) not in KEYS or (type(key) is int and key.bit_length() > 64):
             raise WeightsError(f"its pickle has a dict with a key of type {type(key).__name__}")
         target[key] = value
 

@@ -9,7 +9,7 @@ import math
 import pickle
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -128,7 +128,7 @@ def _encode(text: Any, encoding: Any) -> str:
 def _build(target: Any, state: Any) -> None:
     match target, state if _pickle.is_short(state) else None:
         case _Dtype(), (int(), str(order), None, None, None, *_) if order in "<>|=":
-            target.dtype = target.dtype.newbyteorder(order)
+            target.dtype = np.dtype(f"{order}{target.dtype.str[1:]}")
         case Tensor(), (
             int(),
             tuple(shape),
@@ -146,7 +146,9 @@ def _build(target: Any, state: Any) -> None:
             raise WeightsError("its pickle gives a state to something that is no array")
 
 
-def _array(shape: tuple, dtype: np.dtype, order: str, data: str | bytes) -> np.ndarray:
+def _array(
+    shape: tuple, dtype: np.dtype, order: Literal["C", "F"], data: str | bytes | bytearray
+) -> np.ndarray:
     if isinstance(data, str):
         data = data.encode("latin1")
     return np.ndarray(shape, dtype, bytearray(data), order=order)

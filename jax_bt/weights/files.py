@@ -64,9 +64,9 @@ def read_stream(file: BinaryIO, *, strip: bool = True) -> dict[str, np.ndarray]:
         tensors = {detectron2.torchvision_name(name): tensors[name] for name in tensors}
     if strip:
         tensors = names.without_prefix(tensors)
-    total = sum(tensor.nbytes for tensor in tensors.values())
-    if total > most_bytes(size):
-        raise WeightsError(f"has {size:,} bytes; its tensors would take {total:,}")
+    most = most_bytes(size)
+    if sum(tensor.nbytes for tensor in tensors.values()) > most:
+        raise WeightsError(f"has {size:,} bytes; its tensors would take more than {most:,}")
     return {name: _array(name, tensor) for name, tensor in tensors.items()}
 
 
@@ -83,11 +83,11 @@ def _tree(file: BinaryIO, size: int) -> Any:
             return npz.read(archive)
         raise WeightsError("is a zip archive of neither torch (no data.pkl) nor numpy (.npy)")
     if pth.MAGIC_OPCODE in head[:32]:
-        return pth.read_legacy(file.read())
+        return pth.read_legacy(file.read(size))
     if head[8:9] == b"{":  # behind the header's length
-        return safetensors.read(file.read())
+        return safetensors.read(file.read(size))
     if head[:1] == b"\x80":
-        return detectron2.read(file.read())
+        return detectron2.read(file.read(size))
     for start, magic, what in OTHERS:
         if head.startswith(magic, start):
             raise WeightsError(what)

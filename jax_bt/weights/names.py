@@ -7,7 +7,7 @@ from typing import Any
 from jax_bt.errors import WeightsError
 from jax_bt.weights._limits import DEPTH, NAME, Tensor, shown
 
-# Entries of a checkpoint under which the released ones keep their weights, the outermost first.
+# Entries under which released checkpoints keep their weights, in order of preference.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "backbone", "encoder")
 # A network's first layer: a ResNet's, timm's ViT's and ConvNeXt's, Facebook's ConvNeXt's.
 FIRST_LAYERS = (
@@ -23,7 +23,7 @@ PREFERRED = (
     "module.encoder_q.",  # MoCo v1, v2
     "module.base_encoder.",  # MoCo v3
     "module.encoder.",  # SimSiam
-    "encoder.",  # solo-learn before 1.0.3
+    "encoder.",  # old solo-learn
     "module.",  # SwAV, DeepCluster v2
     "",
 )
@@ -44,7 +44,7 @@ def state_dict(tree: Any) -> dict[str, Tensor]:
       WeightsError: there are none, or names that cannot be.
     """
     if type(tree) is not dict:
-        raise WeightsError(f"holds a {type(tree).__name__}, not tensors by name")
+        raise WeightsError(f"holds no tensors by name but a Python {type(tree).__name__}")
     found = _flat(tree)
     if not found:
         keys = ", ".join(shown(key) for key in list(tree)[:5])

@@ -91,9 +91,9 @@ def read_legacy(file: bytes) -> Any:
     starts: dict[str, int] = {}
 
     def content(storage: Storage) -> bytearray:
-        start = starts.get(storage.key, len(file))
-        if start + storage.nbytes > len(file):
-            raise WeightsError(f"storage {shown(storage.key)} is cut short or missing")
+        if storage.key not in starts:
+            raise WeightsError(f"storage {shown(storage.key)} is missing")
+        start = starts[storage.key]
         return bytearray(memoryview(file)[start : start + storage.nbytes])
 
     tree = _object(stream, content, storages)
@@ -106,7 +106,9 @@ def read_legacy(file: bytes) -> Any:
         if key not in storages or numel != storages[key].numel:
             raise WeightsError(f"storage {shown(key)} is cut short or of another size")
         starts[key] = position + 8
-        position += 8 + storages[key].nbytes
+        position = starts[key] + storages[key].nbytes
+        if position > len(file):
+            raise WeightsError(f"storage {shown(key)} is cut short")
     return tree
 
 
@@ -116,7 +118,7 @@ def _object(
     """The pickled object; notes in ``storages`` those it refers to, and reads them when needed."""
     content = functools.cache(content)  # tensors that share a storage share its memory
 
-    def storage(identity: Any) -> Storage:
+    def persistent(identity: Any) -> Storage:
         match identity if _pickle.is_short(identity) else None:
             case ("storage", np.dtype() as dtype, str(key), str(), int(numel), *view) if (
                 numel >= 0 and view in ([], [None])
@@ -127,7 +129,7 @@ def _object(
                 return found
         raise WeightsError("its pickle refers to something that is no plain storage")
 
-    def tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
+    def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
         sound = _pickle.is_short(size) and _pickle.is_short(stride) and len(size) == len(stride)
         if not sound or not all(type(n) is int and n >= 0 for n in (offset, *size, *stride)):
             raise WeightsError("has a tensor whose size, stride or offset is not of whole numbers")
@@ -136,21 +138,21 @@ def _object(
         nbytes = math.prod(size) * storage.dtype.itemsize
         return Tensor(nbytes, lambda: _view(storage, content, offset, size, stride))
 
-    def parameter(data: Any, *_: Any) -> Tensor:
+    def rebuild_parameter(data: Any, *_: Any) -> Tensor:
         if type(data) is not Tensor:
             raise WeightsError("has a parameter that is no tensor")
         return data
 
-    def size(numbers: Any) -> Any:
+    def torch_size(numbers: Any) -> Any:
         return numbers  # the tuple itself: a copy of it could be asked for a million times
 
     allowed = {f"torch.{name}": np.dtype(dtype) for name, dtype in DTYPES.items()} | {
         "collections.OrderedDict": _ordered_dict,
-        "torch.Size": size,
-        "torch._utils._rebuild_tensor_v2": tensor,
-        "torch._utils._rebuild_parameter": parameter,
+        "torch.Size": torch_size,
+        "torch._utils._rebuild_tensor_v2": rebuild_tensor,
+        "torch._utils._rebuild_parameter": rebuild_parameter,
     }
-    return _pickle.load(stream, allowed, persistent=storage, build=_attributes)
+    return _pickle.load(stream, allowed, persistent=persistent, build=_attributes)
 
 
 def _view(

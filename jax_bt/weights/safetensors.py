@@ -32,7 +32,11 @@ def read(content: bytes) -> dict[str, Tensor]:
         found = safetensors.deserialize(content)
     except safetensors.SafetensorError as error:
         raise WeightsError(f"is no whole safetensors file ({shown(error)[1:-1]})") from None
-    return {name: _tensor(name, fields) for name, fields in sorted(found)}
+    return {name: _tensor(name, fields) for name, fields in sorted(found, key=_name)}
+
+
+def _name(entry: tuple[str, Any]) -> str:
+    return entry[0]
 
 
 def _tensor(name: str, fields: Mapping[str, Any]) -> Tensor:

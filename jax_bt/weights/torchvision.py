@@ -10,8 +10,8 @@ import numpy as np
 
 from jax_bt.errors import WeightsError
 from jax_bt.models.resnet import ResNet
-from jax_bt.weights import names
 from jax_bt.weights._limits import shown
+from jax_bt.weights.names import prefixes
 
 # our leaf -> torch's, in torch's order within a module
 LEAVES = {
@@ -105,7 +105,7 @@ def _abstract_variables(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         sum(stage == s for s, _ in blocks) for stage in range(1, max(blocks, default=(0,))[0] + 1)
     ]
     if stem is None or stem.ndim != 4 or 0 in stem.shape or not blocks:
-        found = [prefix for prefix in names.prefixes(arrays) if prefix]
+        found = [prefix for prefix in prefixes(arrays) if prefix]
         hint = (
             f"its names begin with {' or '.join(map(shown, found[:5]))}: take those, without that"
             if found
@@ -157,7 +157,7 @@ def _check_keys(found: Mapping[str, Any], expected: Iterable[str]) -> None:
     """One line on what is missing and what is too much."""
     have, want = {k for k in found if not k.endswith(COUNTER)}, set(expected)
     problems = [
-        f"{len(keys)} {what} (such as {min(keys)})"
+        f"{len(keys)} {what} (such as {shown(min(keys))})"
         for keys, what in ((want - have, "missing"), (have - want, "unknown"))
         if keys
     ]

@@ -109,7 +109,7 @@ class Evil:
         ({"model": {"x": np.array(["2020"], "M8[D]")}}, "dtype 'M8'"),
         ({"model": {"x": np.ma.zeros(2)}}, "names numpy.ma"),
         ({"x": Evil()}, "names builtins.eval"),
-        ([np.zeros(2)], "holds a list"),
+        ([np.zeros(2)], "a Python list"),
     ],
 )
 def test_pickles_of_something_else(tree, match, tmp_path, monkeypatch):

@@ -91,8 +91,8 @@ def test_all_arrays_of_the_model_on_request():
     [
         ({"epoch": 3, "best": {"top1": 70}}, "holds no tensors; its entries are 'epoch', 'best'"),
         ({}, "its entries are none"),
-        (b"]", "holds a list, not tensors by name"),
-        (number(3), "holds a int, not tensors by name"),
+        (b"]", "no tensors by name but a Python list"),
+        (number(3), "no tensors by name but a Python int"),
         ({"a.b": HEAD, "a": {"b": HEAD}}, "two tensors 'a.b'"),
         ({"x" * 501: HEAD}, "one of too long a name"),
         ({"a\nb": b"cos\nsystem\n"}, r"os\.system"),

@@ -97,7 +97,7 @@ def test_tensors_of_one_storage_share_memory(write):
         (Tensor(DATA, 0, (-2, -2), (1, 1)), "not of whole numbers"),
         (Tensor(DATA, 0, (2, 2), (1,)), "not of whole numbers"),
         (Tensor(DATA, 0, (1,) * 65, (1,) * 65), "not of whole numbers"),
-        (Tensor(DATA, 0, (2**40,), (0,)), "its tensors would take 4,398,046,511,104"),
+        (Tensor(DATA, 0, (2**40,), (0,)), "its tensors would take more than 67,1"),
         (Tensor(DATA, 0, (0, 2**62, 2**60), (0, 0, 0)), "tensor 'x': "),
         (Tensor(DATA, numel=25, size=(2,)), "storage '0' (has 96 bytes|is cut short)"),
         (Tensor(DATA, numel=2**60), "storage '0' (has 96 bytes|is cut short)"),
@@ -110,7 +110,7 @@ def test_views_beyond_their_storage_are_refused(write, view, match):
 
 def test_tied_tensors_cannot_multiply_a_file():
     tied = {f"x{i}": Tensor(np.zeros(2**20, np.float32), key="0") for i in range(100)}
-    refused(write_zip(tied), "its tensors would take 419,430,400")
+    refused(write_zip(tied), "its tensors would take more than 134,")
 
 
 def test_compression_cannot_multiply_a_file():
@@ -147,6 +147,12 @@ def test_machines_of_the_other_byte_order():
 def test_state_dicts_carry_attributes():
     attribute = b"ccollections\nOrderedDict\n)R}" + text("_metadata") + b"}sb"
     assert list(read(write_zip({"x": DATA, "none": attribute}))) == ["x"]
+
+
+def test_what_else_a_checkpoint_holds_is_passed_over():
+    keys = [b"N", b"\x88", number(-3), b"G" + struct.pack(">d", 0.5), text("betas")]
+    other = b"}(" + b"".join(key + b"](K\x01\x89K\x02\x86e" for key in keys) + b"u"
+    assert list(read(write_zip({"model": {"x": DATA}, "optimizer": other}))) == ["x"]
 
 
 def test_a_parameter_is_its_tensor():
@@ -192,15 +198,15 @@ def test_a_parameter_is_its_tensor():
         (b"\x8d" + struct.pack("<Q", 2**60), "damaged"),
         (b"\x8e" + struct.pack("<Q", 2**60), "damaged"),
         (b"\x96" + struct.pack("<Q", 2**40), "damaged"),
-        (b"Nr\xff\xff\xff\xff", "holds a NoneType"),
+        (b"Nr\xff\xff\xff\xff", "a Python NoneType"),
         (b"\x8b" + struct.pack("<I", 2**31 - 1), "damaged"),
         (b"\x8a\xff" + bytes(254) + b"\x01", "more than 128 bits"),
         (b"I" + b"9" * 5000 + b"\n", "damaged"),
         # time beyond the file
         (b"}" + b")" + b"q\x00h\x00\x86" * 60 + b"Ns", "key of type tuple"),
         (b"}" + number(2**70) + b"Ns", "key of type int"),
-        (b")" + b"\x85" * 20_000, "holds a tuple"),
-        (b"]q\x00h\x00a", "holds a list"),
+        (b")" + b"\x85" * 20_000, "a Python tuple"),
+        (b"]q\x00h\x00a", "a Python list"),
         (text("a" * 501) + text("b") + b"\x93", "by no text"),
         (REBUILD + b"q\x01(" + b"N" * 65 + b"tq\x00" + b"h\x01h\x00R" * 1000, "no function"),
     ],
@@ -247,7 +253,7 @@ def _tensor():
         (b"M\xe9\x03.", b"M\xe8\x03.", "not its legacy layout"),
         (b"}" + text("little_endian") + b"\x88s.", b"K\x01.", "not its legacy layout"),
         (b"](" + text("0"), b"](" + text("1"), "storage '1' is cut short or of another size"),
-        (b"](" + text("0") + b"e.", b"].", "storage '0' is cut short or missing"),
+        (b"](" + text("0") + b"e.", b"].", "storage '0' is missing"),
         (b"](" + text("0") + b"e.", b"}.", "no list of storages"),
         (
             b"e." + struct.pack("<q", 24),
