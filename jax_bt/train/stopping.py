@@ -39,10 +39,8 @@ class Stopping:
         self._store, self._keys = processes.store(), f"jax_bt/stopping/{next(_numbers)}"
         self._asked = False  # whether this process has asked for a stop
         self._next: int | None = None  # the step of the next decision; None: the first step
-        self._gap, self._decided = (
-            0,
-            (0, 0.0),
-        )  # steps to the next decision; step and time of the last
+        self._gap = 0  # steps from the last decision to the next
+        self._decided = 0, 0.0  # step and time of the last decision
         self._written: deque[str] = deque()
 
     def after(self, step: int, received: Sequence[Any]) -> tuple[bool, bool]:

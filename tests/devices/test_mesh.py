@@ -77,8 +77,8 @@ def test_cuda_without_its_plugin():
     )
     assert said.stdout == (
         "JAX cannot use the devices of JAX_PLATFORMS='cuda': their plugin is not installed. "
-        "Install it (pip install 'jax_bt[cuda12]'), or unset JAX_PLATFORMS to run on the devices that JAX "
-        "finds\n"
+        "Install it (pip install 'jax_bt[cuda12]'), or unset JAX_PLATFORMS to run on the devices "
+        "that JAX finds\n"
     ), said.stderr
 
 
