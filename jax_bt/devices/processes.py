@@ -3,6 +3,7 @@
 With one process on one machine nothing is started, and every function does nothing.
 """
 
+import contextlib
 import os
 import sys
 import threading
@@ -14,10 +15,12 @@ import jax
 
 from jax_bt.errors import ProcessLost, UsageError
 
-BEAT, FAILED, DONE = "jax_bt/beat", "jax_bt/failed", "jax_bt/done"  # keys of the run's store
+# Keys of the run's store: signs of life, the first failure, who has read it, the end.
+BEAT, FAILED, HEARD, DONE = "jax_bt/beat", "jax_bt/failed", "jax_bt/heard", "jax_bt/done"
 PAUSE = 1.0  # seconds between two reads of the store
 AGAIN = "Start all processes again; they go on from the last checkpoint"
 START_SECONDS = 300  # time in which the processes of a run must find each other
+HEARING_SECONDS = 15  # time in which busy machines read the reason of a failure
 
 _ended = threading.Event()
 
@@ -135,6 +138,7 @@ def fail(error: BaseException | str, exit_code: int = 1) -> NoReturn:
     """
     state = _state()
     message = str(error)
+    _ended.set()  # this process knows the reason: its watch need not read it
     try:
         if isinstance(error, BaseException):
             time.sleep(PAUSE / 2)  # a failed collective operation comes with the peer's reason
@@ -144,11 +148,9 @@ def fail(error: BaseException | str, exit_code: int = 1) -> NoReturn:
         _say(message)
         reason = f"{exit_code} process {state.process_id} ended: {message}"
         state.client.key_value_set(f"{FAILED}/first", reason)  # refused if there is one already
-        if state.process_id == 0:
-            time.sleep(2 * PAUSE)  # the store lives here: the others need a moment to read it
     except jax.errors.JaxRuntimeError:  # another process was first, or the store is gone
         pass
-    _exit(exit_code)
+    _leave(exit_code)
 
 
 def _explain(error: BaseException) -> tuple[str, int]:
@@ -201,7 +203,7 @@ def _watch(lost_after: float) -> None:
             if time.monotonic() - answered > lost_after and not _ended.is_set():
                 fail(f"process 0 {_lost(lost_after)}", ProcessLost.exit_code)
             continue
-        if failed:
+        if failed and not _ended.is_set():
             _follow(failed[0][1])
         for key, value in beats:
             process = int(key.rpartition("/")[2])
@@ -220,7 +222,21 @@ def _follow(reason: str) -> NoReturn:
     """Ends this process with the reason and exit code of another one."""
     code, _, message = reason.partition(" ")
     _say(message)
-    _exit(int(code))
+    _leave(int(code))
+
+
+def _leave(code: int) -> NoReturn:
+    """Exits after a failure; process 0, which holds the store, when all have read the reason."""
+    state = _state()
+    patience = 2 * PAUSE if code == ProcessLost.exit_code else HEARING_SECONDS
+    end = time.monotonic() + patience
+    with contextlib.suppress(jax.errors.JaxRuntimeError):  # the store is gone already
+        state.client.key_value_set(f"{HEARD}/{state.process_id}", "", allow_overwrite=True)
+        while state.process_id == 0 and time.monotonic() < end:
+            if len(state.client.key_value_dir_get(HEARD)) == state.num_processes:
+                break
+            time.sleep(PAUSE / 10)
+    _exit(code)
 
 
 def _say(message: str) -> None:
