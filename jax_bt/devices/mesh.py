@@ -31,7 +31,7 @@ def find_devices() -> list[jax.Device]:
     try:
         return jax.devices()
     except (RuntimeError, AssertionError) as error:  # AssertionError: cuda without its plugin
-        asked = os.environ.get("JAX_PLATFORMS") or jax.config.jax_platforms or ""
+        asked = os.environ.get("JAX_PLATFORMS") or getattr(jax.config, "jax_platforms", None) or ""
         extras = [EXTRAS[name] for name in asked.lower().split(",") if name in EXTRAS]
         reason = str(error).partition("\n")[0].partition(" (set JAX_PLATFORMS")[0]
         install = f"Install it (pip install {' or '.join(extras)}), or u" if extras else "U"

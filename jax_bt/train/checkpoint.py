@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
@@ -208,7 +209,7 @@ def _shapes(tree: PyTree) -> dict[str, str]:
 
 
 def _is_key(x: Any) -> bool:
-    return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def _words(state: PyTree) -> PyTree:
@@ -220,7 +221,7 @@ def _checksum(tree: PyTree) -> np.ndarray:
     """CRC-32 of all bytes; Orbax notices a missing file, but not every changed byte."""
     value = 0
     for leaf in jax.tree.leaves(tree):
-        value = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8), value)
+        value = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data, value)
     return np.array(value, np.uint32)
 
 

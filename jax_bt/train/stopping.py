@@ -108,7 +108,7 @@ def signals() -> Iterator[list[int]]:
         signal.signal(number, before[number])
 
     # A handler that was not installed from Python reads as None and cannot be put back.
-    before = {
+    before: dict[int, Any] = {
         number: signal.signal(number, receive) or signal.SIG_DFL
         for number in (signal.SIGINT, signal.SIGTERM)
     }

@@ -67,10 +67,8 @@ def held(folder: epath.Path) -> Iterator[None]:
     """
     with _writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if remote(folder) or fcntl is None:
-            lock = contextlib.nullcontext()
-        else:
-            lock = open(folder / LOCK, "a+")  # "a" keeps what the holder wrote
+        # "a" keeps what the holder wrote.
+        lock = contextlib.nullcontext() if remote(folder) else open(folder / LOCK, "a+")
     with lock as file:
         if file is not None:
             _lock(file, folder)
@@ -78,6 +76,8 @@ def held(folder: epath.Path) -> Iterator[None]:
 
 
 def _lock(file: Any, folder: epath.Path) -> None:
+    if fcntl is None:
+        return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -127,10 +127,10 @@ def prepare(
     config, data = json.loads(json.dumps([config, data]))  # tuples become lists, as in the files
     recorded, run, done = (_read(folder / name) for name in (CONFIG, RUN, SUMMARY))
     finished = done is not None
-    before = run["total_steps"] if run else done.get("steps", reached) if done else None
+    before = run["total_steps"] if run else done.get("steps", reached) if done else 0  # 0: unknown
     changes = _differing(recorded, config, defaults or {}, "asked") if recorded else {}
     data_changes = _differing(run["data"], data, data, "found") if run else {}
-    if before is not None:  # the number of steps counts, not the field that gives it
+    if before:  # the number of steps counts, not the field that gives it
         changes = {name: words for name, words in changes.items() if name not in LENGTH}
 
     if "method" in changes:
@@ -159,7 +159,12 @@ def prepare(
             f"{folder} holds a run that has taken {reached or before} steps, more than the "
             f"{total_steps} asked for. Ask for more steps, or choose another --workdir"
         )
-    if before is not None and total_steps < before:
+    if finished and not reached:
+        raise WorkdirError(
+            f"{folder} holds a finished run without checkpoints, which cannot go on. "
+            "Choose another --workdir"
+        )
+    if total_steps < before:
         changes["steps"] = f"{before} recorded, {total_steps} asked"
     if changes and not allow_change:
         raise WorkdirError(
@@ -169,10 +174,10 @@ def prepare(
 
     with _writable(folder):
         if finished:
-            (folder / SUMMARY).rename(folder / f"summary_{before}.json")
+            (folder / SUMMARY).replace(folder / f"summary_{before}.json")
         write_json(folder / CONFIG, config)
         write_json(folder / RUN, {"total_steps": total_steps, "data": data})
-    if before is not None and total_steps > before:
+    if 0 < before < total_steps:
         print(f"{folder} is extended from {before} to {total_steps} steps")
     if finished:
         return Status.EXTENDED

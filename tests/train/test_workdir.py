@@ -124,6 +124,13 @@ def test_a_finished_run_is_extended(folder, capsys):
     assert prepare(folder, longer, total_steps=200, reached=200) == Status.FINISHED
 
 
+def test_a_finished_run_without_checkpoints_cannot_go_on(folder):
+    prepare(folder)
+    finish(folder, 100)
+    with pytest.raises(errors.WorkdirError, match="finished run without checkpoints, which cannot"):
+        prepare(folder, total_steps=200, reached=0)
+
+
 def test_an_unfinished_run_is_extended(folder, capsys):
     prepare(folder)
     asked = CONFIG | {"steps": 200, "epochs": None}
@@ -181,7 +188,8 @@ def test_a_run_of_an_older_release_has_no_run_json(folder):
     with pytest.raises(errors.WorkdirError, match="epochs: 2.0 recorded, 4.0 asked"):
         prepare(folder, CONFIG | {"epochs": 4.0}, total_steps=200)
     finish(folder, 100)
-    assert prepare(folder, CONFIG | {"epochs": 4.0}, total_steps=200) == Status.EXTENDED
+    longer = CONFIG | {"epochs": 4.0}
+    assert prepare(folder, longer, total_steps=200, reached=100) == Status.EXTENDED
 
 
 def test_damaged_record(folder):
