@@ -19,10 +19,10 @@ from jax_bt.augment import (
     Recipe,
     Solarize,
     device,
-    ops,
 )
 from jax_bt.augment.choices import COUNT, ORDERS, parameters
-from jax_bt.data import planes, views
+from jax_bt.augment.host import ops
+from jax_bt.augment.host.view import apply_part
 
 SIZE = 12
 EVERYTHING = Recipe(
@@ -41,10 +41,10 @@ RECIPES = {
 def on_host(image, recipe, uniform, normal):
     """The same parts by TensorFlow, from given numbers."""
     chosen = parameters(recipe, tf.unstack(uniform))
-    view = planes.from_image(image)
+    view = ops.from_image(image)
     for part in recipe.parts[recipe.crop_index + 1 :]:
-        view = views.apply_part(view, part, chosen, normal)
-    return planes.to_image(views.normalize(view, recipe))
+        view = apply_part(view, part, chosen, normal)
+    return ops.to_image(ops.normalize(view, recipe.mean, recipe.std))
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +81,14 @@ def test_jitter_applies_the_operations_in_the_order_given(batch):
         expected = image
         for which in order:
             name = list(numbers)[which]
-            expected = getattr(ops, name)(expected, numbers[name])
+            expected = getattr(device.ops, name)(expected, numbers[name])
         np.testing.assert_allclose(jitter(jnp.float32(row + 0.5)), expected, atol=2e-6)
 
 
 def test_jitter_evaluates_hue_once(monkeypatch):
     """The point of `device.jitter`: a switch under vmap would evaluate it at four positions."""
-    calls, hue = [], ops.hue
-    monkeypatch.setattr(ops, "hue", lambda *args: calls.append(args) or hue(*args))
+    calls, hue = [], device.ops.hue
+    monkeypatch.setattr(device.ops, "hue", lambda *args: calls.append(args) or hue(*args))
     uniform = jnp.zeros((5, COUNT))
     jax.jit(jax.vmap(lambda u: device.jitter(jnp.ones((4, 4, 3)), *choose(u)))).lower(uniform)
     assert len(calls) == 1
