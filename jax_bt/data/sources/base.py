@@ -2,18 +2,20 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 
+from jax_bt.data import order
 from jax_bt.data.sources import splits
 from jax_bt.data.sources.tfrecord import StreamRecords
 from jax_bt.errors import DataError
 
-# The label of examples from a split without labels (STL-10's `unlabelled`) joined with one that
-# has them.
+# The label of examples without one, in a split or a sum of splits that has labels elsewhere.
 UNLABELLED = -1
+SAMPLED = 256  # of so many images the content enters a fingerprint
 
 
 class Records(Protocol):
@@ -21,7 +23,7 @@ class Records(Protocol):
 
     Attributes:
       size: number of examples.
-      payload: what ``fetch`` returns: "image" (uint8 or float32 pixels, all of one shape),
+      payload: what ``fetch`` returns: "image" (uint8, uint16 or float32 pixels, all of one shape),
         "bytes" (encoded images) or "path" (names of image files).
     """
 
@@ -37,6 +39,12 @@ class Records(Protocol):
     def describe(self, index: int) -> str:
         """The name of one example, for messages."""
 
+    def slice_order(self) -> np.ndarray | None:
+        """(size,) the fixed order in which slices are taken; None: by index."""
+
+    def identity(self) -> bytes:
+        """Names or contents that change when the examples do."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ArrayRecords:
@@ -46,6 +54,7 @@ class ArrayRecords:
     targets: np.ndarray | None
     where: str
     payload: str = "image"
+    mix_slices: bool = False
 
     @property
     def size(self) -> int:
@@ -60,33 +69,46 @@ class ArrayRecords:
     def describe(self, index: int) -> str:
         return f"example {index} of {self.where}"
 
+    def slice_order(self) -> np.ndarray | None:
+        return order.permutation(self.size, seed=0, epoch=0) if self.mix_slices else None
+
+    def identity(self) -> bytes:
+        some = self.images[:: max(1, self.size // SAMPLED)]
+        content = b"".join(some) if self.payload == "bytes" else some.tobytes()
+        labels = b"" if self.targets is None else self.targets.tobytes()
+        return f"{self.images.shape} {self.images.dtype} ".encode() + content + labels
+
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """Pieces of other records, one after the other: what ``train[:10%]+test`` stands for."""
+    """Chosen examples of other records, one after the other: such as ``train[:10%]+test``.
 
-    pieces: Sequence[tuple[Records, int, int]]
+    Args:
+      pieces: records, and the (n,) indices chosen of them.
+    """
+
+    pieces: Sequence[tuple[Records, np.ndarray]]
 
     @property
     def payload(self) -> str:
         return self.pieces[0][0].payload
 
-    @property
+    @functools.cached_property
     def size(self) -> int:
-        return sum(stop - start for _, start, stop in self.pieces)
+        return sum(len(members) for _, members in self.pieces)
 
     def _locate(self, index: np.ndarray):
-        """Yields (which of ``index``, records, the indices in those records) a piece."""
+        """Yields, per piece, (which of ``index``, records, the indices in those records)."""
         offset = 0
-        for records, start, stop in self.pieces:
-            here = np.flatnonzero((index >= offset) & (index < offset + stop - start))
+        for records, members in self.pieces:
+            here = np.flatnonzero((index >= offset) & (index < offset + len(members)))
             if here.size:
-                yield here, records, index[here] - offset + start
-            offset += stop - start
+                yield here, records, members[index[here] - offset]
+            offset += len(members)
 
     @functools.cached_property
     def _labelled(self) -> bool:
-        return any(records.fetch(np.arange(1))[1] is not None for records, _, _ in self.pieces)
+        return any(records.fetch(np.arange(1))[1] is not None for records, _ in self.pieces)
 
     def fetch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         index = np.asarray(index)
@@ -104,10 +126,10 @@ class Selection:
         if not self._labelled:
             return None
         parts = []
-        for records, start, stop in self.pieces:
+        for records, members in self.pieces:
             labels = records.labels()
-            unknown = np.full(stop - start, UNLABELLED, np.int32)
-            parts.append(unknown if labels is None else labels[start:stop])
+            unknown = np.full(len(members), UNLABELLED, np.int32)
+            parts.append(unknown if labels is None else labels[members])
         return np.concatenate(parts)
 
     def describe(self, index: int) -> str:
@@ -121,29 +143,35 @@ class Source:
     Args:
       name: as the user wrote it.
       sizes: number of examples of every split.
-      open_split: opens the records of one split; called once a split, when first needed.
+      open_split: opens the records of one split; called once per split, when first needed.
       num_classes: None without labels.
       class_names: None where unknown.
-      image_shape: (H, W, 3) where all images agree and it is known beforehand, else None.
+      channels: of the images as batches hold them; one channel is repeated three times and is 3.
+      unlabelled: the splits without labels, in a data set that has some.
+      notes: lines about what was passed over, for `describe`.
     """
 
     def __init__(
         self,
         name: str,
         sizes: Mapping[str, int],
-        open_split: Callable[[str], Records],
+        open_split: Callable[[str], Records | StreamRecords],
         *,
         num_classes: int | None = None,
         class_names: tuple[str, ...] | None = None,
-        image_shape: tuple[int, int, int] | None = None,
+        channels: int = 3,
+        unlabelled: Collection[str] = (),
+        notes: Sequence[str] = (),
     ):
         self.name = name
         self.num_classes = num_classes
         self.class_names = class_names
-        self.image_shape = image_shape
+        self.channels = channels
         self._sizes = dict(sizes)
         self._open_split = open_split
-        self._opened: dict[str, Records] = {}
+        self._unlabelled = frozenset(unlabelled if num_classes else sizes)
+        self._notes = tuple(notes)
+        self._opened: dict[str, Records | StreamRecords] = {}
 
     def __repr__(self) -> str:
         return f"Source({self.name!r}, {self._sizes})"
@@ -153,25 +181,61 @@ class Source:
         """The names of the splits."""
         return tuple(self._sizes)
 
+    def describe(self) -> str:
+        """What was understood, in one line, and one line about each thing that was passed over."""
+        parts = []
+        for name, size in self._sizes.items():
+            labels = " without labels" if self.num_classes and name in self._unlabelled else ""
+            parts.append(f"{name} {size:,} image{'s' if size > 1 else ''}{labels}")
+        parts.append(f"{self.num_classes} classes" if self.num_classes else "no labels")
+        if self.num_classes and self.class_names:
+            some = ", ".join(self.class_names[:3])
+            parts[-1] += f" ({some}{', ...' if self.num_classes > 3 else ''})"
+        if self.channels != 3:
+            parts.append(f"{self.channels} channels")
+        return "\n".join((f"{self.name}: {', '.join(parts)}", *self._notes))
+
     def size(self, split: str) -> int:
         """Number of examples in a split or slice of it."""
         return sum(b - a for _, a, b in splits.parse(split, self._sizes, self.name))
 
+    def has_labels(self, split: str) -> bool:
+        """Whether any example of a split has a label, told without reading any."""
+        pieces = splits.parse(split, self._sizes, self.name)
+        return any(name not in self._unlabelled for name, _, _ in pieces)
+
     def labels(self, split: str) -> np.ndarray | None:
-        """(size,) int32 labels in the order of the example indices, None without labels."""
+        """(size,) int32 labels by example index, -1 where there is none; None without labels."""
         return self.records(split).labels()
+
+    def fingerprint(self, split: str) -> dict[str, int | str]:
+        """What tells that a data set has changed: its size, and a hash of names or contents.
+
+        Args:
+          split: such as ``train`` or ``train[:10%]``.
+
+        Returns:
+          {"size": number of examples, "names": 16 hexadecimal digits}. Of a folder the paths of
+          the images enter, of arrays a sample of the pixels and all labels, of a TFDS data set its
+          version and its number of examples and bytes.
+        """
+        digest = hashlib.blake2b(digest_size=8)
+        for name, start, stop in splits.parse(split, self._sizes, self.name):
+            digest.update(f"{name}[{start}:{stop}]".encode() + self._open(name).identity())
+        return {"size": self.size(split), "names": digest.hexdigest()}
 
     def records(self, split: str) -> Records | StreamRecords:
         """The examples of a split or slice, fetched by index.
+
+        A slice of a folder or of arrays takes its examples from a fixed random order of the split
+        and then keeps them in the order of the split; TFDS has mixed them when it wrote them.
 
         Raises:
           DataError: no such split, it is empty, or it joins what does not go together.
         """
         pieces = []
         for name, start, stop in splits.parse(split, self._sizes, self.name):
-            if name not in self._opened:
-                self._opened[name] = self._open_split(name)
-            pieces.append((self._opened[name], start, stop))
+            pieces.append((self._open(name), start, stop))
         records, start, stop = pieces[0]
         if isinstance(records, StreamRecords):
             return _joined(pieces)
@@ -183,7 +247,19 @@ class Source:
                 f"split {split!r} of {self.name} joins parts that are stored differently: "
                 f"{' and '.join(sorted(forms))}"
             )
-        return Selection(pieces)
+        return Selection([(piece[0], _members(*piece)) for piece in pieces])
+
+    def _open(self, name: str) -> Records | StreamRecords:
+        if name not in self._opened:
+            self._opened[name] = self._open_split(name)
+        return self._opened[name]
+
+
+def _members(records: Records, start: int, stop: int) -> np.ndarray:
+    """The indices of a slice, increasing."""
+    if (start, stop) == (0, records.size) or (mixed := records.slice_order()) is None:
+        return np.arange(start, stop)
+    return np.sort(mixed[start:stop])
 
 
 def _form(records: Records) -> str:

@@ -28,6 +28,7 @@ class RandomAccessRecords:
     payload = "bytes"
 
     def __init__(self, builder: tfds.core.DatasetBuilder, split: str, labelled: bool):
+        self._version = version(builder, split)
         self._data = builder.as_data_source(split, decoders=SKIP)
         self.labelled = labelled
         self.where = f"{builder.name}, split {split!r}"
@@ -75,6 +76,18 @@ class RandomAccessRecords:
     def describe(self, index: int) -> str:
         return f"example {index} of {self.where}"
 
+    def slice_order(self) -> None:
+        return None  # as TFDS reads slices: it has mixed the examples when it wrote them
+
+    def identity(self) -> bytes:
+        return self._version
+
+
+def version(builder: tfds.core.DatasetBuilder, split: str) -> bytes:
+    """Name, version and size of a split."""
+    info = builder.info.splits[split]
+    return f"{builder.info.full_name} {split} {info.num_examples} {info.num_bytes}".encode()
+
 
 def load_tfds(
     name: str, data_dir: str | os.PathLike | None = None, *, download: bool = False
@@ -83,7 +96,7 @@ def load_tfds(
 
     Args:
       name: of the data set, or the folder of one prepared version.
-      data_dir: where data sets are prepared; None takes TFDS' default (``TFDS_DATA_DIR`` or
+      data_dir: where data sets are prepared; None takes TFDS's default (``TFDS_DATA_DIR`` or
         ``~/tensorflow_datasets``).
       download: prepare a registered data set that is missing, if it can be downloaded.
 
@@ -136,7 +149,6 @@ def load_tfds(
         open_split,
         num_classes=label.num_classes if labelled else None,
         class_names=tuple(label.names) if labelled and label.names else None,
-        image_shape=None if None in size else size,
     )
 
 
@@ -153,7 +165,8 @@ def _stream(builder: tfds.core.DatasetBuilder, split: str, labelled: bool) -> St
         count = part.examples_in_shard if part.take == -1 else part.take
         shards.append(Shard(os.fspath(part.filename), part.skip, count, first))
         first += count
-    return StreamRecords(tuple(shards), parse, labelled, f"{builder.name}, split {split!r}")
+    where = f"{builder.name}, split {split!r}"
+    return StreamRecords(tuple(shards), parse, labelled, where, version(builder, split))
 
 
 def _in_memory(
