@@ -9,7 +9,6 @@ import os
 from collections.abc import Sequence
 
 import tensorflow_datasets as tfds
-from etils import epath
 from tensorflow_datasets.core import naming
 
 from jax_bt.errors import DataError
@@ -97,7 +96,9 @@ def base(name: str) -> str:
 
 
 def _is_prepared(name: str, data_dir: str | os.PathLike | None) -> bool:
-    return is_name(name) and (epath.Path(place(data_dir)) / base(name)).is_dir()
+    """Whether the folder of a name is there; a remote one is looked for later."""
+    where = place(data_dir)
+    return is_name(name) and ("://" in where or os.path.isdir(f"{where}/{base(name)}"))
 
 
 def _unknown(name: str, data_dir: str | os.PathLike | None) -> str:
@@ -111,9 +112,8 @@ def _unknown(name: str, data_dir: str | os.PathLike | None) -> str:
     )
 
 
-def _prepared(where: str) -> Sequence[str]:
-    folder = epath.Path(where)
-    return [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else ()
+def _prepared(where: str) -> list[str]:
+    return [e.name for e in os.scandir(where) if e.is_dir()] if os.path.isdir(where) else []
 
 
 def _near(name: str, known: Sequence[str]) -> list[str]:

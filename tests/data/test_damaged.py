@@ -68,7 +68,7 @@ def test_examples_leave_them_out(damaged, caplog):
 
 
 def test_the_limit(damaged):
-    with pytest.raises(DataError, match=r"^3 images cannot be decoded \(3 .png\), at most 2 may be"):
+    with pytest.raises(DataError, match=r"^3 images cannot be decoded \(3 .png\), at most 2"):
         take(damaged, 12, max_undecodable=2)
     with pytest.raises(DataError, match="convert them to JPEG or PNG or remove them$"):
         list(data.examples(damaged, "train", recipe=RECIPES[0], max_undecodable=0))

@@ -10,7 +10,6 @@ from jax_bt.errors import DataError
 
 from .conftest import picture
 
-
 RECIPE = augment.recipes("eval", size=12)[0]
 
 
@@ -20,7 +19,8 @@ def test_everything_once_in_order(name, tfds_dir, monkeypatch):
         name = "varied"
         monkeypatch.setattr(tfds, "MEMORY_LIMIT", 0)
     source = data.load(name, tfds_dir)
-    batches = list(data.examples(source, "train[3:]", recipe=RECIPE, batch=8))
+    options = {"recipe": RECIPE, "batch": 8}
+    batches = list(data.examples(source, "train[3:]", **options))
     assert [len(b["index"]) for b in batches] == [8, 8, 8, 3]
     assert all(b["image"].shape[1:] == (12, 12, 3) for b in batches)
     index = np.concatenate([b["index"] for b in batches])
@@ -30,7 +30,11 @@ def test_everything_once_in_order(name, tfds_dir, monkeypatch):
 
     image = np.concatenate([b["image"] for b in batches])
     parts = [
-        list(data.examples(source, "train[3:]", recipe=RECIPE, batch=8, process_index=i, process_count=2))
+        list(
+            data.examples(
+                source, "train[3:]", recipe=RECIPE, batch=8, process_index=i, process_count=2
+            )
+        )
         for i in range(2)
     ]
     for i, part in enumerate(parts):

@@ -93,7 +93,7 @@ def reading(path: str) -> Iterator[None]:
     except OSError as error:
         why = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
     except tf.errors.OpError as error:
-        why = (error.message or str(error)).splitlines()[0]
+        why = " ".join((error.message or "").split()) or type(error).__name__
     else:
         return
     raise DataError(f"{path} cannot be read: {why}")

@@ -67,9 +67,10 @@ def load_folder(root: str) -> Source:
     A folder that only wraps another one is entered. If one of the folders at the top is called
     train, or all of them are named like splits (train, val, test, unlabelled, ..., in upper or
     lower case), they are the splits; otherwise there is one split, train. Within a split, if every
-    image lies in a sub-folder and there are at least two of them, the first-level sub-folders are
-    the classes, in alphabetical order; otherwise the images are unlabelled. Only folders that hold
-    images count. What is passed over is told by `Source.describe`.
+    image lies in a sub-folder and there are at least two of them, or they are classes of another
+    split, the first-level sub-folders are the classes, in alphabetical order; otherwise the images
+    are unlabelled. Only folders that hold images count. `Source.describe` tells what is passed
+    over.
 
     Raises:
       DataError: no images, or none that can be decoded.
@@ -83,15 +84,18 @@ def load_folder(root: str) -> Source:
             break
         inside, found = f"{inside}/{top}", [name[len(top) + 1 :] for name in found]
     splits, beside = _splits(inside, tops)
-    folders = {split: _classes(prefix, names) for split, (prefix, names) in splits.items()}
-    class_names = sorted({c for found in folders.values() if found for c in found})
+    folders = {split: _folders(prefix, names) for split, (prefix, names) in splits.items()}
+    several = [set(found) for found in folders.values() if len(set(found)) > 1]
+    class_names = sorted(set().union(*several))
     numbers = {c: number for number, c in enumerate(class_names)}
 
-    records = {}
+    records, unlabelled = {}, []
     for split, (_, names) in splits.items():
         targets = None
-        if folders[split]:
+        if numbers.keys() >= set(folders[split]) and folders[split]:
             targets = np.array([numbers[c] for c in folders[split]], np.int32)
+        else:
+            unlabelled.append(split)
         records[split] = _decodable(FolderRecords(inside, names, targets))
     return Source(
         root,
@@ -99,7 +103,7 @@ def load_folder(root: str) -> Source:
         records.__getitem__,
         num_classes=len(class_names) or None,
         class_names=tuple(files.readable(c) for c in class_names) or None,
-        unlabelled=[split for split, found in folders.items() if not found],
+        unlabelled=unlabelled,
         notes=[note for note in (passed, beside) if note],
     )
 
@@ -169,12 +173,10 @@ def _splits(root: str, tops: dict[str, list[str]]) -> tuple[dict[str, tuple[str,
     return splits, f"{count} images beside the splits passed over, in: {where}" if others else ""
 
 
-def _classes(prefix: str, names: list[str]) -> list[str] | None:
-    """The first-level folder of every file of a split, None if those are no classes."""
+def _folders(prefix: str, names: list[str]) -> list[str]:
+    """The first-level folder of every file of a split, nothing if a file is in none."""
     parts = [name[len(prefix) :].partition("/") for name in names]
-    if not all(slash for _, slash, _ in parts) or len({top for top, _, _ in parts}) < 2:
-        return None
-    return [top for top, _, _ in parts]
+    return [top for top, _, _ in parts] if all(slash for _, slash, _ in parts) else []
 
 
 def _decodable(records: FolderRecords) -> FolderRecords:

@@ -4,9 +4,9 @@ import os
 import pathlib
 
 import tensorflow_datasets as tfds
-from etils import epath
 
 from jax_bt.data import names
+from jax_bt.data.sources import files
 from jax_bt.errors import DataError
 
 
@@ -82,8 +82,8 @@ def unreadable(where: str, error: Exception | str) -> str:
 
 def is_prepared(folder: str | os.PathLike) -> bool:
     """Whether a folder, local or remote, is one prepared version of a TFDS data set."""
-    folder = epath.Path(folder)
-    return (folder / "dataset_info.json").exists() and (folder / "features.json").exists()
+    needed = ("dataset_info.json", "features.json")
+    return all(files.is_file(f"{os.fspath(folder)}/{name}") for name in needed)
 
 
 def prepared_inside(folder: str) -> list[pathlib.Path]:
