@@ -41,16 +41,17 @@ class FolderRecords:
     def __init__(self, root: str, names: list[str], targets: np.ndarray | None):
         self.root, self.names, self.targets = root, names, targets
         self.size = len(names)
-        self.paths = np.array([os.fsencode(f"{root}/{name}") for name in names], object)
 
     def fetch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        return self.paths[index], None if self.targets is None else self.targets[index]
+        paths = np.empty(len(index), object)
+        paths[:] = [os.fsencode(f"{self.root}/{self.names[i]}") for i in index]
+        return paths, None if self.targets is None else self.targets[index]
 
     def labels(self) -> np.ndarray | None:
         return self.targets
 
     def describe(self, index: int) -> str:
-        return files.readable(os.fsdecode(self.paths[index]))
+        return files.readable(f"{self.root}/{self.names[index]}")
 
     def slice_order(self) -> np.ndarray:
         """By a hash of each name: files that are added leave the order of the others."""
@@ -183,8 +184,9 @@ def _decodable(records: FolderRecords) -> FolderRecords:
     """The records of a folder; of a small one without the files that cannot be decoded."""
     if records.size > CHECKED_FILES:
         return records
+    paths, _ = records.fetch(np.arange(records.size))
     with futures.ThreadPoolExecutor(worker_count()) as pool:
-        reasons = list(pool.map(lambda path: undecodable(path, "path"), records.paths))
+        reasons = list(pool.map(lambda path: undecodable(path, "path"), paths))
     damaged = [(i, why) for i, why in enumerate(reasons) if why]
     if len(damaged) == records.size:
         raise DataError(

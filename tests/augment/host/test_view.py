@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from jax_bt import augment
-from jax_bt.augment import device
 from jax_bt.augment.choices import parameters
+from jax_bt.augment.device.view import apply
 from jax_bt.augment.host import crop_box, ops, resize
 from jax_bt.augment.host.view import crop_batch, finish_view, host_view, make_view
 
@@ -84,7 +84,7 @@ def test_host_and_device_share_the_work(image, name, word):
     normal = tf.random.stateless_normal((24, 24), seed, alg="philox").numpy()
     chosen = parameters(recipe, crop_box.uniforms(seed)[0].numpy())
     chosen = jax.tree.map(jax.numpy.asarray, chosen)
-    finished = jax.jit(lambda x, n: device.apply(x, recipe, chosen, n))(host, normal)
+    finished = jax.jit(lambda x, n: apply(x, recipe, chosen, n))(host, normal)
     whole = make(recipe)(image, seed).numpy()
     # Rounding to 8 bits: half a level, times up to 1.4 for each step of the jitter.
     distance = np.abs(np.asarray(finished) - whole) * recipe.std * 255
