@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from jax_bt.data import order
 from jax_bt.data.damaged import Quarantine, undecodable
-from jax_bt.data.sources.base import Records
+from jax_bt.data.sources.records import Records
 from jax_bt.data.sources.tfrecord import StreamRecords
 
 FOREVER = 2**62  # steps

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jax_bt.data.sources import files
-from jax_bt.data.sources.base import UNLABELLED, ArrayRecords, Source
+from jax_bt.data.sources.base import Source
+from jax_bt.data.sources.records import UNLABELLED, ArrayRecords
 from jax_bt.errors import DataError
 
 DIGITS_TEST_PER_CLASS = 50

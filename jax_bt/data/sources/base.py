@@ -1,140 +1,15 @@
-"""What a data set is to the rest of the program: named splits of examples."""
+"""A data set as the rest of the program sees it: named splits of examples."""
 
 import dataclasses
-import functools
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 
-from jax_bt.data import order
 from jax_bt.data.sources import splits
+from jax_bt.data.sources.records import Records, Selection, Split
 from jax_bt.data.sources.tfrecord import StreamRecords
 from jax_bt.errors import DataError
-
-# The label of examples without one, in a split or a sum of splits that has labels elsewhere.
-UNLABELLED = -1
-SAMPLED = 256  # of so many images the content enters a fingerprint
-
-
-class Records(Protocol):
-    """Examples that can be fetched by index, in any order.
-
-    Attributes:
-      size: number of examples.
-      payload: what ``fetch`` returns: "image" (uint8, uint16 or float32 pixels, all of one shape),
-        "bytes" (encoded images) or "path" (names of image files).
-    """
-
-    size: int
-    payload: str
-
-    def fetch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """(B,) indices to (B, ...) payload and (B,) int32 labels, None without labels."""
-
-    def labels(self) -> np.ndarray | None:
-        """(size,) int32, None without labels."""
-
-    def describe(self, index: int) -> str:
-        """The name of one example, for messages."""
-
-    def slice_order(self) -> np.ndarray | None:
-        """(size,) the fixed order in which slices are taken; None: by index."""
-
-    def identity(self) -> bytes:
-        """Names or contents that change when the examples do."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ArrayRecords:
-    """Examples held in memory: pixels, or encoded images as an object array of ``bytes``."""
-
-    images: np.ndarray
-    targets: np.ndarray | None
-    where: str
-    payload: str = "image"
-    mix_slices: bool = False
-
-    @property
-    def size(self) -> int:
-        return len(self.images)
-
-    def fetch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        return self.images[index], None if self.targets is None else self.targets[index]
-
-    def labels(self) -> np.ndarray | None:
-        return self.targets
-
-    def describe(self, index: int) -> str:
-        return f"example {index} of {self.where}"
-
-    def slice_order(self) -> np.ndarray | None:
-        return order.permutation(self.size, seed=0, epoch=0) if self.mix_slices else None
-
-    def identity(self) -> bytes:
-        some = self.images[:: max(1, self.size // SAMPLED)]
-        content = b"".join(some) if self.payload == "bytes" else some.tobytes()
-        labels = b"" if self.targets is None else self.targets.tobytes()
-        return f"{self.images.shape} {self.images.dtype} ".encode() + content + labels
-
-
-@dataclasses.dataclass(frozen=True)
-class Selection:
-    """Chosen examples of other records, one after the other: such as ``train[:10%]+test``.
-
-    Args:
-      pieces: records, and the (n,) indices chosen of them.
-    """
-
-    pieces: Sequence[tuple[Records, np.ndarray]]
-
-    @property
-    def payload(self) -> str:
-        return self.pieces[0][0].payload
-
-    @functools.cached_property
-    def size(self) -> int:
-        return sum(len(members) for _, members in self.pieces)
-
-    def _locate(self, index: np.ndarray):
-        """Yields, per piece, (which of ``index``, records, the indices in those records)."""
-        offset = 0
-        for records, members in self.pieces:
-            here = np.flatnonzero((index >= offset) & (index < offset + len(members)))
-            if here.size:
-                yield here, records, members[index[here] - offset]
-            offset += len(members)
-
-    @functools.cached_property
-    def _labelled(self) -> bool:
-        return any(records.fetch(np.arange(1))[1] is not None for records, _ in self.pieces)
-
-    def fetch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        index = np.asarray(index)
-        payloads, targets = None, np.full(len(index), UNLABELLED, np.int32)
-        for here, records, inner in self._locate(index):
-            payload, target = records.fetch(inner)
-            if payloads is None:
-                payloads = np.empty((len(index), *payload.shape[1:]), payload.dtype)
-            payloads[here] = payload
-            if target is not None:
-                targets[here] = target
-        return payloads, targets if self._labelled else None
-
-    def labels(self) -> np.ndarray | None:
-        if not self._labelled:
-            return None
-        parts = []
-        for records, members in self.pieces:
-            labels = records.labels()
-            unknown = np.full(len(members), UNLABELLED, np.int32)
-            parts.append(unknown if labels is None else labels[members])
-        return np.concatenate(parts)
-
-    def describe(self, index: int) -> str:
-        _, records, inner = next(self._locate(np.array([index])))
-        return records.describe(int(inner[0]))
 
 
 class Source:
@@ -155,7 +30,7 @@ class Source:
         self,
         name: str,
         sizes: Mapping[str, int],
-        open_split: Callable[[str], Records | StreamRecords],
+        open_split: Callable[[str], Split | StreamRecords],
         *,
         num_classes: int | None = None,
         class_names: tuple[str, ...] | None = None,
@@ -171,7 +46,8 @@ class Source:
         self._open_split = open_split
         self._unlabelled = frozenset(unlabelled if num_classes else sizes)
         self._notes = tuple(notes)
-        self._opened: dict[str, Records | StreamRecords] = {}
+        self._opened: dict[str, Split | StreamRecords] = {}
+        self._selected: dict[str, Records | StreamRecords] = {}
 
     def __repr__(self) -> str:
         return f"Source({self.name!r}, {self._sizes})"
@@ -233,6 +109,11 @@ class Source:
         Raises:
           DataError: no such split, it is empty, or it joins what does not go together.
         """
+        if split not in self._selected:
+            self._selected[split] = self._select(split)
+        return self._selected[split]
+
+    def _select(self, split: str) -> Records | StreamRecords:
         pieces = []
         for name, start, stop in splits.parse(split, self._sizes, self.name):
             pieces.append((self._open(name), start, stop))
@@ -249,13 +130,13 @@ class Source:
             )
         return Selection([(piece[0], _members(*piece)) for piece in pieces])
 
-    def _open(self, name: str) -> Records | StreamRecords:
+    def _open(self, name: str) -> Split | StreamRecords:
         if name not in self._opened:
             self._opened[name] = self._open_split(name)
         return self._opened[name]
 
 
-def _members(records: Records, start: int, stop: int) -> np.ndarray:
+def _members(records: Split, start: int, stop: int) -> np.ndarray:
     """The indices of a slice, increasing."""
     if (start, stop) == (0, records.size) or (mixed := records.slice_order()) is None:
         return np.arange(start, stop)

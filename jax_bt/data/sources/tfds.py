@@ -9,7 +9,8 @@ import tensorflow_datasets as tfds
 from jax_bt.data.damaged import reason
 from jax_bt.data.decode import decode
 from jax_bt.data.options import pipeline_options, worker_count
-from jax_bt.data.sources.base import ArrayRecords, Source
+from jax_bt.data.sources.base import Source
+from jax_bt.data.sources.records import ArrayRecords
 from jax_bt.data.sources.tfds_files import open_builder, unreadable
 from jax_bt.data.sources.tfrecord import Shard, StreamRecords
 from jax_bt.errors import DataError

@@ -88,8 +88,8 @@ def is_prepared(folder: str | os.PathLike) -> bool:
 
 def prepared_inside(folder: str) -> list[pathlib.Path]:
     """Prepared versions of TFDS data sets up to two folders down, sorted."""
-    folder = pathlib.Path(folder)
-    return sorted(p for depth in ("*", "*/*") for p in folder.glob(depth) if is_prepared(p))
+    inside = (pathlib.Path(folder).glob(depth) for depth in ("*", "*/*"))
+    return sorted(path for paths in inside for path in paths if is_prepared(path))
 
 
 def _not_prepared(name: str, where: str) -> str:

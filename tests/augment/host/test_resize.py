@@ -6,8 +6,6 @@ import tensorflow as tf
 
 from jax_bt.augment.host import resize
 
-WINDOW = 64
-
 
 def levels(actual, expected):
     expected = np.asarray(expected, np.float64) / (255 if expected.dtype == np.uint8 else 1)
