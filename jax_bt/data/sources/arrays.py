@@ -1,4 +1,4 @@
-"""Images that are already arrays: in memory, in an ``.npz`` file, or embedded in scikit-learn."""
+"""Opens images that are arrays: in memory, in an ``.npz`` file, or embedded in scikit-learn."""
 
 import re
 import zipfile
