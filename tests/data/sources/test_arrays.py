@@ -212,6 +212,8 @@ def test_remote_files_and_the_home_folder(tmp_path, monkeypatch):
         (np.full((2, 5, 5, 3), np.nan), "must lie in .* some values are NaN"),
         (np.full((2, 5, 5, 3), -0.5), r"standardised, or in \[-1, 1\]\? map them to \[0, 1\]"),
         (np.zeros((2, 5, 5, 3), np.int64), "must be uint8, uint16 or floats .* got int64"),
+        ([np.zeros((4, 4, 3)), np.zeros((5, 4, 3))], "must be one array: .* as a folder of files"),
+        (None, r"must have shape .* got \(\)"),
         ((images(3), np.zeros(2, int)), "must be 3 integers"),
         ((images(3), np.zeros(3)), "dtype float64"),
     ],
