@@ -170,14 +170,15 @@ def load_npz(path: str) -> Source:
     Raises:
       DataError: unreadable, or without images.
     """
-    content = files.opened(path)
-    if not zipfile.is_zipfile(content):  # NumPy would speak of pickles
-        raise DataError(f"{path} cannot be read as .npz: it is no zip file, or cut short")
-    try:
-        with np.load(content, allow_pickle=False) as file:
-            stored = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} cannot be read as .npz: {error}") from None
+    with files.opened(path) as content:
+        if not zipfile.is_zipfile(content):  # NumPy would speak of pickles
+            raise DataError(f"{path} cannot be read as .npz: it is no zip file, or cut short")
+        content.seek(0)
+        try:
+            with np.load(content, allow_pickle=False) as file:
+                stored = {key: file[key] for key in file.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise DataError(f"{path} cannot be read as .npz: {error}") from None
     by_lower = {key.lower(): key for key in stored}
     arrays = {}
     for key, images in stored.items():
