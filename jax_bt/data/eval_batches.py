@@ -1,4 +1,4 @@
-"""Evaluation batches: every example of a split once, in its fixed order, or chosen ones."""
+"""Yields every example of a split once, in order, or chosen examples, for evaluation."""
 
 from collections.abc import Iterator, Sequence
 
