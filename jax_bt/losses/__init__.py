@@ -5,6 +5,8 @@ from jax_bt.losses.barlow_twins import barlow_twins as barlow_twins
 from jax_bt.losses.byol import BYOL as BYOL
 from jax_bt.losses.byol import byol as byol
 from jax_bt.losses.forms import chosen_form as chosen_form
+from jax_bt.losses.frossl import FroSSL as FroSSL
+from jax_bt.losses.frossl import frossl as frossl
 from jax_bt.losses.imax import IMAX as IMAX
 from jax_bt.losses.imax import imax as imax
 from jax_bt.losses.info_nce import InfoNCE as InfoNCE
