@@ -15,6 +15,8 @@ from jax_bt.losses.info_nce import info_nce_in_batch as info_nce_in_batch
 from jax_bt.losses.lejepa import LeJEPA as LeJEPA
 from jax_bt.losses.lejepa import lejepa as lejepa
 from jax_bt.losses.lejepa import sigreg as sigreg
+from jax_bt.losses.mmcr import MMCR as MMCR
+from jax_bt.losses.mmcr import mmcr as mmcr
 from jax_bt.losses.nt_xent import NTXent as NTXent
 from jax_bt.losses.nt_xent import nt_xent as nt_xent
 from jax_bt.losses.simsiam import SimSiam as SimSiam
