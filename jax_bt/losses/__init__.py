@@ -23,6 +23,8 @@ from jax_bt.losses.simsiam import SimSiam as SimSiam
 from jax_bt.losses.simsiam import simsiam as simsiam
 from jax_bt.losses.swav import SwAV as SwAV
 from jax_bt.losses.swav import swav as swav
+from jax_bt.losses.tico import TiCo as TiCo
+from jax_bt.losses.tico import tico as tico
 from jax_bt.losses.vicreg import VICReg as VICReg
 from jax_bt.losses.vicreg import vicreg as vicreg
 from jax_bt.losses.visreg import VISReg as VISReg
