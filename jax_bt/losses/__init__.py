@@ -4,6 +4,9 @@ from jax_bt.losses.barlow_twins import BarlowTwins as BarlowTwins
 from jax_bt.losses.barlow_twins import barlow_twins as barlow_twins
 from jax_bt.losses.byol import BYOL as BYOL
 from jax_bt.losses.byol import byol as byol
+from jax_bt.losses.cor_info_max import CorInfoMax as CorInfoMax
+from jax_bt.losses.cor_info_max import CorInfoMaxState as CorInfoMaxState
+from jax_bt.losses.cor_info_max import cor_info_max as cor_info_max
 from jax_bt.losses.forms import chosen_form as chosen_form
 from jax_bt.losses.frossl import FroSSL as FroSSL
 from jax_bt.losses.frossl import frossl as frossl
@@ -15,6 +18,8 @@ from jax_bt.losses.info_nce import info_nce_in_batch as info_nce_in_batch
 from jax_bt.losses.lejepa import LeJEPA as LeJEPA
 from jax_bt.losses.lejepa import lejepa as lejepa
 from jax_bt.losses.lejepa import sigreg as sigreg
+from jax_bt.losses.mixed_barlow_twins import MixedBarlowTwins as MixedBarlowTwins
+from jax_bt.losses.mixed_barlow_twins import mixed_barlow_twins as mixed_barlow_twins
 from jax_bt.losses.mmcr import MMCR as MMCR
 from jax_bt.losses.mmcr import mmcr as mmcr
 from jax_bt.losses.nt_xent import NTXent as NTXent
@@ -23,6 +28,8 @@ from jax_bt.losses.simsiam import SimSiam as SimSiam
 from jax_bt.losses.simsiam import simsiam as simsiam
 from jax_bt.losses.swav import SwAV as SwAV
 from jax_bt.losses.swav import swav as swav
+from jax_bt.losses.tcr import TCR as TCR
+from jax_bt.losses.tcr import tcr as tcr
 from jax_bt.losses.tico import TiCo as TiCo
 from jax_bt.losses.tico import tico as tico
 from jax_bt.losses.vicreg import VICReg as VICReg

@@ -6,8 +6,8 @@ unless annotated otherwise, as in ``queue: Annotated[Array, "D K"]``. The axis N
 sharded, all others are not. Each other value of an option annotated ``bool`` or ``Literal[...]`` is
 a case of its own, and so is an optional array whose axes have letters of ``SIZES``, as in
 ``C: Annotated[Array, "D D"] | None = None``. A loss with a ``key`` gets one unless it is given its
-``directions``; one that requires the ``permutation`` of a batch gets that. So a new loss file needs
-no entry anywhere.
+``directions``; one that requires the ``permutation`` of a batch gets that, and a required number is
+0.3. So a new loss file needs no entry anywhere.
 """
 
 import dataclasses
@@ -127,9 +127,12 @@ def _variants(name: str, function: Callable[..., Any]) -> list[Case]:
         and _letters(hints[p.name])
         and set(_letters(hints[p.name]).split()) <= set(SIZES)
     ]
+    required = {
+        p.name for p in parameters.values() if p.default is p.empty and p.kind is p.KEYWORD_ONLY
+    }
     rows = tuple(np.random.default_rng(3).permutation(SIZES["N"]).tolist())
-    required = getattr(parameters.get("permutation"), "default", None) is inspect.Parameter.empty
-    case = functools.partial(Case, permutation=rows if required else None)
+    case = functools.partial(Case, permutation=rows if "permutation" in required else None)
+    function = functools.partial(function, **dict.fromkeys(required - {"permutation"}, 0.3))
     drawn = {"key": jax.random.key(0)} if "key" in parameters else {}
     default = functools.partial(function, **drawn)
     variants = [case(name, default, axes)]
