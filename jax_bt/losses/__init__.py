@@ -18,6 +18,8 @@ from jax_bt.losses.info_nce import info_nce_in_batch as info_nce_in_batch
 from jax_bt.losses.lejepa import LeJEPA as LeJEPA
 from jax_bt.losses.lejepa import lejepa as lejepa
 from jax_bt.losses.lejepa import sigreg as sigreg
+from jax_bt.losses.mec import MEC as MEC
+from jax_bt.losses.mec import mec as mec
 from jax_bt.losses.mixed_barlow_twins import MixedBarlowTwins as MixedBarlowTwins
 from jax_bt.losses.mixed_barlow_twins import mixed_barlow_twins as mixed_barlow_twins
 from jax_bt.losses.mmcr import MMCR as MMCR

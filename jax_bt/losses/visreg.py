@@ -91,7 +91,7 @@ def visreg(
       ValueError: shapes that do not match, embeddings that are not floating, both or neither of
         ``directions`` and ``key``, ``n_global`` outside 1..V, or an unknown convention.
 
-    Reference: Wu et al., VISReg, 2026, https://arxiv.org/abs/2606.02572
+    Reference: VISReg, 2026, https://arxiv.org/abs/2606.02572
     """
     one_of("convention", convention, get_args(Convention))
     views = stacked(z_a, z_b, *more, axis_name=axis_name)

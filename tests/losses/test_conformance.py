@@ -200,6 +200,6 @@ def test_every_published_loss_is_found():
     assert found >= {
         "barlow_twins", "vicreg", "byol", "simsiam", "nt_xent", "info_nce", "info_nce_in_batch",
         "swav", "w_mse", "imax", "lejepa", "visreg", "frossl", "mmcr", "tico", "cor_info_max",
-        "tcr", "mixed_barlow_twins",
+        "tcr", "mixed_barlow_twins", "mec",
     }  # fmt: skip
     assert all(callable(getattr(losses, name)) for name in found)
