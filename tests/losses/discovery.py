@@ -37,6 +37,7 @@ class Case:
     function: Callable[..., Any]
     axes: tuple[tuple[str, str], ...]  # (argument, "N D")
     permutation: tuple[int, ...] | None = None  # rows of the global batch, where a loss needs it
+    sizes: tuple[tuple[str, int], ...] = ()  # in place of those of SIZES
 
     def specs(self, axis_name: str) -> dict[str, P]:
         """How each argument is sharded."""
@@ -53,7 +54,7 @@ class Case:
     def inputs(self, seed: int = 0, **sizes: int) -> dict[str, np.ndarray]:
         """Float64 arguments: views of one batch, half signal, half noise."""
         random = np.random.default_rng(seed)
-        sizes = SIZES | sizes
+        sizes = SIZES | dict(self.sizes) | sizes
         shapes = {
             name: tuple(sizes[letter] for letter in letters.split()) for name, letters in self.axes
         }
@@ -68,6 +69,11 @@ class Case:
         if self.permutation is not None:
             arguments = arguments | {"permutation": np.array(self.permutation)}
         return self.function(**arguments, axis_name=axis_name).loss
+
+    def wide(self) -> "Case":
+        """The case of more dimensions than examples, where a loss may take N x N matrices."""
+        sizes = (("D", SIZES["N"] + 8),)
+        return dataclasses.replace(self, name=f"{self.name}-wide", sizes=sizes)
 
     def reordered(self, order: np.ndarray) -> "Case":
         """The case of a batch whose rows are taken in another order."""

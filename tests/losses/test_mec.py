@@ -3,7 +3,6 @@
 import jax
 import numpy as np
 import pytest
-from jax.sharding import PartitionSpec as P
 
 from jax_bt import losses
 
@@ -39,21 +38,6 @@ def test_a_long_series_is_the_log_determinant():
         out = losses.mec(p, p, p, p, lamda_inv=12.0, order=40)
         expected = np.linalg.slogdet(np.eye(6) + p @ p.T / 12)[1]
         np.testing.assert_allclose(out.mec, expected / 6, rtol=1e-9)
-
-
-def test_more_dimensions_than_examples_on_eight_devices():
-    arrays = unit_rows(4, 16, 24)
-    with jax.enable_x64(True):
-        mapped = jax.shard_map(
-            lambda x: losses.mec(*x, axis_name="i").loss,
-            mesh=jax.make_mesh((8,), ("i",), (jax.sharding.AxisType.Auto,)),
-            in_specs=P(None, "i"),
-            out_specs=P(),
-        )
-        value, gradient = jax.jit(jax.value_and_grad(mapped))(arrays)
-        expected, one = jax.jit(jax.value_and_grad(lambda x: losses.mec(*x).loss))(arrays)
-        np.testing.assert_allclose(value, expected, rtol=1e-9)
-        np.testing.assert_allclose(gradient, one, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("options", [{"eps": 0.0}, {"lamda_inv": 0.0}, {"order": 0}])
