@@ -93,7 +93,7 @@ def frossl(
         trace = lax.stop_gradient(jnp.sum(diagonal))
         # A batch of zeros has neither norm nor trace: it counts as the worst, a ratio of 1.
         logs.append(_log(square) - 2 * _log(trace))
-    frobenius = sum(logs)
+    frobenius = jnp.sum(jnp.stack(logs))
 
     distance = stats.mean(jnp.square(views - jnp.mean(views, axis=0)), (0, 1, 2), axis_name)
     # The mean over pairs of (y_u - y_v)^2 is 2 V / (V - 1) times the distance from the mean.

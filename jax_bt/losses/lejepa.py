@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 from jax_bt import stats
 from jax_bt.losses._slices import unit_directions
@@ -159,7 +159,8 @@ def sigreg(
         weights = 2 * _trapezoid(t)  # both halves of the interval are equal
         weights = weights * (x.shape[1] * stats.axis_size(axis_name))
     phi = np.exp(-np.square(t) / 2)
-    cosine, sine = stats.all_mean(_characteristic(x, jnp.asarray(t, x.dtype)), axis_name)
+    parts = jnp.stack(_characteristic(x, jnp.asarray(t, x.dtype)))
+    cosine, sine = stats.all_mean(parts, axis_name)
     phi, weights = (jnp.asarray(v, x.dtype)[:, None, None] for v in (phi, weights * phi))
     return jnp.sum(weights * (jnp.square(cosine - phi) + jnp.square(sine)), axis=0)
 
@@ -171,10 +172,13 @@ def _trapezoid(t):
     return ends * (t[1] - t[0])
 
 
-# Recomputed in the backward pass, where it is one fused loop: kept, the angles would take
-# n_points times the memory of the projections.
-@jax.checkpoint
 def _characteristic(x, t):
-    """Means over the shard's rows of cos and sin of t x: (V, n, M) and (K,) to (2, K, V, M)."""
-    angles = t[:, None, None, None] * x
-    return jnp.stack([jnp.mean(jnp.cos(angles), axis=2), jnp.mean(jnp.sin(angles), axis=2)])
+    """Means over the shard's rows of cos and sin of t x: (V, n, M) and (K,) to two (K, V, M)."""
+
+    # One knot at a time, its angles recomputed in the backward pass: all of them together, and
+    # kept, would take many times the memory of the projections.
+    @jax.checkpoint
+    def at(knot):
+        return jnp.mean(jnp.cos(knot * x), axis=1), jnp.mean(jnp.sin(knot * x), axis=1)
+
+    return lax.map(at, t)

@@ -76,7 +76,7 @@ def mec(
         c = stats.all_sum(jnp.matmul(p.mT, z, precision=precision), axis_name)
     c = c / lamda_inv
 
-    power, series = c, 0
+    power, series = c, jnp.zeros((), c.dtype)
     for k in range(1, order + 1):
         if k > 1:
             power = jnp.matmul(power, c, precision=precision)

@@ -1,5 +1,6 @@
 """VICReg: invariance of two views, variance and covariance of each."""
 
+import functools
 import itertools
 import math
 from typing import Literal, NamedTuple
@@ -111,23 +112,23 @@ def vicreg(
     invariance = sum(differences, jnp.zeros((), views[0].dtype)) / max(len(pairs), 1)
 
     degrees = views[0].shape[0] * stats.axis_size(axis_name) - 1
+    own = functools.partial(
+        correlations,
+        pairs=((0, 0),),
+        scale=1 / degrees,
+        form=form,
+        axis_name=axis_name,
+        precision=precision,
+    )
     variances, covariances = [], []
     for z in views:
         width = z.shape[1]
         z = z - stats.mean(z, axis_name=axis_name)
         if correlation:
             variance = stats.all_sum(jnp.sum(jnp.square(z), axis=0), axis_name) / degrees
-            z = z * stats.inverse_sqrt(variance)
-        diagonal, off = correlations(
-            (z,),
-            ((0, 0),),
-            scale=1 / degrees,
-            form=form,
-            axis_name=axis_name,
-            precision=precision,
-        )
-        if not correlation:
-            variance = diagonal[0]
+            _, off = own((z * stats.inverse_sqrt(variance),))
+        else:
+            (variance,), off = own((z,))
         target = gamma / math.sqrt(width) if normalize == "l2" else gamma
         variances.append(jnp.mean(jnp.maximum(target - _sqrt(variance + eps), 0)))
         covariances.append(off / width**2 if correlation else off / width)
