@@ -20,4 +20,4 @@ def get_config(arg: str = ""):
     c.optimizer.weight_decay = 1e-4
     c.optimizer.trust_coefficient = 0.02
     c.gradient_scale = 0.1
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

@@ -7,8 +7,8 @@ from jax_bt import config
 
 
 def get_config(arg: str = ""):
-    c = config.digits(arg)
+    c = config.digits()
     c.method = "barlow_twins"
     c.heads.projector = (256, 256, 256)
     c.loss.lambd = 0.0051
-    return c
+    return config.sized(c, arg)

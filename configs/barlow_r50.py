@@ -23,4 +23,4 @@ def get_config(arg: str = ""):
     # LARS hides that from the weights but not from biases and norms, nor from weight decay.
     # 1.0 is the exact gradient; 1 / 32 reproduces the paper's dynamics. See docs/scaling.md.
     c.gradient_scale = 1.0
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

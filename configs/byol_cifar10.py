@@ -13,4 +13,4 @@ def get_config(arg: str = ""):
     c.target.momentum = 0.99
     c.optimizer.learning_rate = 1.0
     c.optimizer.weight_decay = 1e-5
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

@@ -10,4 +10,4 @@ def get_config(arg: str = ""):
     c = config.digits(method="byol")
     c.heads.projector = c.heads.predictor = (256, 64)
     c.target.momentum = 0.9  # 200 steps: a slower target would hardly leave its start
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

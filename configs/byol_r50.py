@@ -15,4 +15,4 @@ def get_config(arg: str = ""):
     c.optimizer.learning_rate = 0.2  # 3.2 at batch 4096; 0.3 for 300 epochs, 0.45 for 100
     c.optimizer.weight_decay = 1.5e-6
     c.optimizer.final_fraction = 0.0
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

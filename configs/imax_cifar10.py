@@ -13,4 +13,4 @@ def get_config(arg: str = ""):
     c.loss.eps = 1e-3
     c.optimizer.learning_rate = 0.3
     c.optimizer.weight_decay = 1e-4
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

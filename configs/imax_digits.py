@@ -9,4 +9,4 @@ from jax_bt import config
 def get_config(arg: str = ""):
     c = config.digits(method="imax")
     c.heads.projector = (128, 128, 64)
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

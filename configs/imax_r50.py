@@ -16,4 +16,4 @@ def get_config(arg: str = ""):
     c.optimizer.learning_rate = 0.2
     c.optimizer.bias_learning_rate = 0.0048
     c.optimizer.weight_decay = 1e-6
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

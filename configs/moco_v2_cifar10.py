@@ -9,7 +9,7 @@ from jax_bt import config
 
 
 def get_config(arg: str = ""):
-    c = config.cifar10("moco_v2")
+    c = config.cifar10("moco_v2", optimizer="sgd")
     c.batch_size = 512
     c.epochs = 800.0
     c.data.recipe = "cifar_lightly"
@@ -17,8 +17,7 @@ def get_config(arg: str = ""):
     c.loss.temperature = 0.1
     c.target.queue_size = 8192  # 4096 at batch 128
     c.target.momentum = 0.99
-    c.optimizer.name = "sgd"
     c.optimizer.learning_rate = 0.12  # 0.06 for 128 examples
     c.optimizer.weight_decay = 5e-4
     c.optimizer.warmup_epochs = 0.0
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

@@ -11,4 +11,4 @@ def get_config(arg: str = ""):
     c.heads.projector = (128, 64)
     c.target.queue_size = 1024  # nearly one epoch
     c.target.momentum = 0.9
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

@@ -22,4 +22,4 @@ def get_config(arg: str = ""):
     c.optimizer.warmup_epochs = 0.0
     c.optimizer.final_fraction = 0.0
     c.optimizer.per_epoch = True
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

@@ -11,4 +11,4 @@ def get_config(arg: str = ""):
     c.heads.projector = c.heads.predictor = (256, 64)
     c.loss.temperature = 0.2
     c.target.momentum = 0.9
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

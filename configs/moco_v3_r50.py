@@ -16,4 +16,4 @@ def get_config(arg: str = ""):
     c.optimizer.learning_rate = 0.3  # 4.8 at batch 4096; 0.6 for 100 epochs
     c.optimizer.weight_decay = 1.5e-6  # 1e-6 below 1000 epochs
     c.optimizer.final_fraction = 0.0
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

@@ -14,4 +14,4 @@ def get_config(arg: str = ""):
     c.loss.temperature = 0.2
     c.optimizer.learning_rate = 0.4
     c.optimizer.weight_decay = 1e-4
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

@@ -10,4 +10,4 @@ def get_config(arg: str = ""):
     c = config.digits(method="simclr")
     c.heads.projector = (256, 64)
     c.loss.temperature = 0.2
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

@@ -17,4 +17,4 @@ def get_config(arg: str = ""):
     c.optimizer.learning_rate = 0.3  # 4.8 at batch 4096
     c.optimizer.weight_decay = 1e-6
     c.optimizer.final_fraction = 0.0
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

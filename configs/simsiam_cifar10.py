@@ -7,12 +7,11 @@ from jax_bt import config
 
 
 def get_config(arg: str = ""):
-    c = config.cifar10("simsiam")
+    c = config.cifar10("simsiam", optimizer="sgd")
     c.data.recipe = "cifar_simsiam"
     c.heads.projector = (2048, 2048, 2048)
     c.heads.predictor = (512, 2048)
-    c.optimizer.name = "sgd"
     c.optimizer.learning_rate = 0.5
     c.optimizer.weight_decay = 1e-5
-    c.optimizer.constant = ("predictor",)
-    return config.smoke(c) if arg == "smoke" else c
+    c.optimizer.rules = (("^predictor/", {"rate": "constant"}),)
+    return config.sized(c, arg)

@@ -10,4 +10,4 @@ def get_config(arg: str = ""):
     c = config.digits(method="simsiam")
     c.heads.projector = (256, 256, 256)
     c.heads.predictor = (64, 256)
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

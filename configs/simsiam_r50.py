@@ -19,5 +19,5 @@ def get_config(arg: str = ""):
     c.optimizer.warmup_epochs = 0.0
     c.optimizer.final_fraction = 0.0
     c.optimizer.per_epoch = True
-    c.optimizer.constant = ("predictor",)
-    return config.smoke(c) if arg == "smoke" else c
+    c.optimizer.rules = (("^predictor/", {"rate": "constant"}),)
+    return config.sized(c, arg)

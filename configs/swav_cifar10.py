@@ -16,4 +16,4 @@ def get_config(arg: str = ""):
     c.target.queue_start = 9750  # epoch 50
     c.optimizer.learning_rate = 0.6
     c.optimizer.weight_decay = 1e-6
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

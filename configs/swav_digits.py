@@ -11,4 +11,4 @@ def get_config(arg: str = ""):
     c.heads.projector = (128, 32)
     c.heads.prototypes = 60
     c.loss.freeze_steps = 5  # one epoch
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

@@ -21,4 +21,4 @@ def get_config(arg: str = ""):
     c.optimizer.learning_rate = 0.3  # 4.8 at batch 4096
     c.optimizer.weight_decay = 1e-6
     c.optimizer.warmup_fraction = 1 / 16  # from 0.3 to 4.8
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

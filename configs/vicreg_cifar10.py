@@ -13,4 +13,4 @@ def get_config(arg: str = ""):
     c.loss.halve_variance = False  # as in the paper's text
     c.optimizer.learning_rate = 0.3
     c.optimizer.weight_decay = 1e-4
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

@@ -9,4 +9,4 @@ from jax_bt import config
 def get_config(arg: str = ""):
     c = config.digits(method="vicreg")
     c.heads.projector = (256, 256, 256)
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

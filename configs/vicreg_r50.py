@@ -13,4 +13,4 @@ def get_config(arg: str = ""):
     c.loss.invariance_weight, c.loss.variance_weight, c.loss.covariance_weight = 25.0, 25.0, 1.0
     c.optimizer.learning_rate = 0.2  # 1.6 at batch 2048, of all parameters; 0.3 for 100 epochs
     c.optimizer.weight_decay = 1e-6
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

@@ -12,4 +12,4 @@ def get_config(arg: str = ""):
     c.data.recipe = "vicreg"
     c.encoder.name = "resnet50"
     c.encoder.width = 2  # features 4096 wide
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

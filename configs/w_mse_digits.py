@@ -10,4 +10,4 @@ def get_config(arg: str = ""):
     c = config.digits(method="w_mse")
     c.heads.projector = (128, 32)
     c.loss.whitening_size = 64
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

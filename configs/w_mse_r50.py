@@ -19,4 +19,4 @@ def get_config(arg: str = ""):
     c.optimizer.weight_decay = 1e-6
     c.optimizer.warmup_epochs = 0.1  # 500 steps
     c.optimizer.drops = (50.0, 25.0)
-    return config.smoke(c) if arg == "smoke" else c
+    return config.sized(c, arg)

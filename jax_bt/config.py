@@ -1,96 +1,299 @@
-"""Every field of a run's config with its meaning; the files in ``configs/`` start from here."""
+"""Every field of a run's config: its default, its range and its meaning; bases for ``configs/``."""
 
-import inspect
-import typing
-from collections.abc import Callable
+import difflib
+import runpy
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FieldReference
 from ml_collections.config_dict import placeholder
 
-from jax_bt import methods
+from jax_bt import methods, optim
+from jax_bt.errors import UsageError
+from jax_bt.flag_errors import CONFIGS, unknown_field
+from jax_bt.methods._options import Option, check_range, interval_words, options_of
+
+COUNT = "[1, 2147483647]"
+COUNT_OR_ZERO = "[0, 2147483647]"
+POSITIVE = "(0, inf)"
+NOT_NEGATIVE = "[0, inf)"
+SHARE = "[0, 1]"
+DTYPES = ("float32", "bfloat16", "float16", "float64")
+
+
+class Field(NamedTuple):
+    """One field of the config.
+
+    Attributes:
+      name: dotted.
+      default: its value; a type stands for None, which a value of that type may replace.
+      allowed: an interval such as "[0, 1)", a tuple of choices, or None for anything.
+      meaning: for people.
+    """
+
+    name: str
+    default: Any
+    allowed: str | tuple[str, ...] | None
+    meaning: str
+
+
+FIELDS = (
+    Field("method", "barlow_twins", None, "a file of jax_bt/methods"),
+    Field("seed", 0, "[0, 18446744073709551615]", "data order, views and initialisation follow it"),
+    Field("batch_size", 256, COUNT, "examples per step, over all devices and processes"),
+    Field("epochs", 100.0, POSITIVE, "passes over the training split"),
+    Field("steps", int, COUNT, "number of updates, in place of epochs"),
+    Field(
+        "micro_batches",
+        1,
+        COUNT,
+        "number of sequential parts in which the encoder processes the batch; saves memory; the "
+        "loss and its gradient stay those of the whole batch",
+    ),
+    Field("gradient_scale", 1.0, POSITIVE, "1/W reproduces the reference's gradients on W GPUs"),
+    Field(
+        "skip_nonfinite",
+        int,
+        COUNT_OR_ZERO,
+        "skip at most this many non-finite updates; None: stop at the first",
+    ),
+    Field("data.name", "digits", None, '"digits", a TFDS name, a folder of images or a .npz file'),
+    Field("data.data_dir", str, None, "where TFDS data sets are prepared"),
+    Field("data.download", False, None, "let TFDS download and prepare a missing data set"),
+    Field("data.train", "train", None, 'split to train on, or a slice such as "train[:10%]"'),
+    Field("data.test", "test", None, "split to evaluate on"),
+    Field("data.image_size", 224, "[1, 8192]", "side of the square views, pixels"),
+    Field("data.recipe", "barlow", None, "a recipe of jax_bt/augment/recipes.py"),
+    Field(
+        "data.built",
+        (),
+        None,
+        'views built from parts instead, one dict per view: ({"base": "barlow", "blur": None}, ...)'
+        " as augment.recipe_from takes them",
+    ),
+    Field(
+        "data.device_augment",
+        False,
+        None,
+        "the host decodes and crops only; the compiled step does the rest",
+    ),
+    Field("data.views", int, "[2, 64]", "number of views, taken from the recipe's in turn"),
+    Field("encoder.name", "resnet50", None, "resnet18, 34, 50, 101, 152, 200 or resnet_small"),
+    Field("encoder.width", 1, "[1, 64]", "factor on the width of every layer"),
+    Field(
+        "encoder.stem",
+        "imagenet",
+        ("imagenet", "cifar", "cifar_pad2"),
+        '"imagenet": 7x7 stride 2 and max-pool; "cifar": 3x3 stride 1',
+    ),
+    Field(
+        "encoder.dtype",
+        "float32",
+        DTYPES,
+        "of the computation; parameters, statistics and loss are float32",
+    ),
+    Field(
+        "encoder.norm_group",
+        int,
+        COUNT,
+        "number of devices that share batch statistics; None: all",
+    ),
+    Field(
+        "encoder.remat",
+        False,
+        None,
+        "recompute each block in the backward pass: less memory, more time",
+    ),
+    Field("encoder.zero_init_residual", True, None, "start each residual block as the identity"),
+    Field(
+        "branches",
+        "shared",
+        ("shared", "separate"),
+        '"separate": the second view has an encoder and heads of its own',
+    ),
+    Field("encoder_b.name", str, None, "the second branch's encoder, where it differs"),
+    Field("encoder_b.width", int, "[1, 64]", "its width, where it differs"),
+    Field("optimizer.name", "lars", tuple(optim.OPTIMIZERS), "a function of jax_bt/optim"),
+    Field("optimizer.learning_rate", 0.2, NOT_NEGATIVE, "peak, times batch_size / 256"),
+    Field(
+        "optimizer.bias_learning_rate",
+        float,
+        NOT_NEGATIVE,
+        "peak of biases and norms, times batch_size / 256; None: learning_rate",
+    ),
+    Field("optimizer.weight_decay", 1e-6, "[0, 10]", "factor of the parameters in their gradient"),
+    Field("optimizer.momentum", float, "[0, 1)", "None: the optimiser's own; not of adam, adamw"),
+    Field("optimizer.nesterov", bool, None, "sgd only"),
+    Field("optimizer.trust_coefficient", float, "(0, 1]", "lars and larc only"),
+    Field("optimizer.clip", bool, None, "larc only: no adapted rate above the rate itself"),
+    Field("optimizer.adapt_biases", bool, None, "larc only: False leaves out biases and norms"),
+    Field("optimizer.b1", float, "[0, 1)", "adam and adamw: decay of the first moment"),
+    Field("optimizer.b2", float, "[0, 1)", "adam and adamw: decay of the second moment"),
+    Field("optimizer.eps", float, POSITIVE, "adam and adamw: added to the root of the second"),
+    Field(
+        "optimizer.rules",
+        (),
+        None,
+        'settings by parameter path, ahead of the optimiser\'s own: (("predictor/", {"rate": '
+        '"constant"}), ...); docs/optim.md',
+    ),
+    Field("optimizer.warmup_epochs", 10.0, NOT_NEGATIVE, "linear, up to the peak"),
+    Field("optimizer.warmup_fraction", 0.0, SHARE, "share of the peak at which the warm-up starts"),
+    Field("optimizer.final_fraction", 0.001, SHARE, "share of the peak at which the cosine ends"),
+    Field(
+        "optimizer.drops",
+        (),
+        POSITIVE,
+        "epochs before the end at which the rate falls to a fifth, in place of the cosine",
+    ),
+    Field("optimizer.per_epoch", False, None, "change the rate once per epoch, not every step"),
+    Field("checkpoint.every_steps", 1000, COUNT_OR_ZERO, "0: by the clock alone"),
+    Field("checkpoint.every_minutes", float, POSITIVE, "save after so long as well"),
+    Field("checkpoint.keep", 2, COUNT, "number of newest checkpoints that are kept"),
+    Field("checkpoint.keep_every", int, COUNT, "those of steps that are multiples of it stay too"),
+    Field("log_every", 10, COUNT, "steps between lines of metrics.jsonl"),
+    Field(
+        "diagnostics_every",
+        100,
+        COUNT_OR_ZERO,
+        "steps between signals of collapse, at lines of the log; 0: never",
+    ),
+    Field(
+        "evaluate.protocols",
+        ("knn", "linear"),
+        None,
+        'of jax_bt/evaluate: "knn", "linear", "linear_<n>" (n labels per class, five draws)',
+    ),
+    Field("evaluate.train", str, None, "split whose labels the probes see; None: data.train"),
+    Field("evaluate.baselines", False, None, "evaluate raw pixels and the untrained encoder too"),
+    Field("evaluate.batch_size", 256, "[1, 65536]", "examples per step of the evaluation"),
+)
 
 
 def base(method: str = "barlow_twins") -> ConfigDict:
-    """All fields with their defaults. Rates are per 256 examples of the global batch.
+    """All fields with their defaults, locked: a file can change fields, not invent them.
 
     Args:
       method: a module of ``jax_bt/methods``; its options are the fields of heads, loss and target.
     """
-    module = methods.load(method)
     c = ConfigDict()
+    for field in FIELDS:
+        *groups, name = field.name.split(".")
+        node = c
+        for group in groups:
+            if group not in node:
+                node[group] = ConfigDict()
+            node = node[group]
+        is_type = isinstance(field.default, type)
+        node[name] = placeholder(field.default) if is_type else field.default
     c.method = method
-    c.seed = 0  # data order, augmentation and initialisation derive from it
-    c.batch_size = 256  # global, over all devices and processes
-    c.epochs = 100.0  # passes over the training split
-    c.steps = placeholder(int)  # if set, the number of updates instead of epochs
-    c.micro_batches = 1  # the encoder takes the batch in so many parts, to save memory; the loss
-    # and its gradient stay the whole batch's
-    c.gradient_scale = 1.0  # 1/W reproduces the reference's gradients on W GPUs
-    c.skip_nonfinite = placeholder(int)  # if set, up to so many updates that are not finite are
-    # left out; else the first ends the run
+    module = methods.load(method)
+    c.heads = _group(options_of(module.heads))
+    c.loss = _group(options_of(module.loss))
+    c.target = _group(options_of(*methods.target_functions(module)))
+    return c.lock()
 
-    c.data = ConfigDict()
-    c.data.name = "digits"  # "digits", a TFDS name, a folder of images, or a .npz file
-    c.data.data_dir = placeholder(str)  # where TFDS data sets are prepared
-    c.data.download = False  # let TFDS download and prepare the data set if it is missing
-    c.data.train = "train"  # split, or slice such as "train[:10%]"
-    c.data.test = "test"  # split to evaluate on
-    c.data.image_size = 224  # side of the square views, pixels
-    c.data.recipe = "barlow"  # a recipe of jax_bt/augment/recipes.py
-    # Views built from parts instead, one dict each: ({"base": "barlow", "blur": None}, ...), as
-    # augment.recipe_from takes them.
-    c.data.built = ()
-    c.data.device_augment = False  # the host only decodes and crops; the rest is in the step
-    c.data.views = placeholder(int)  # if set, so many views, of the recipe's in turn
 
-    c.encoder = ConfigDict()
-    c.encoder.name = "resnet50"  # resnet18, 34, 50, 101, 152, 200 or resnet_small
-    c.encoder.width = 1  # multiplies the width of every layer
-    c.encoder.stem = "imagenet"  # "imagenet": 7x7 stride 2 and max-pool; "cifar": 3x3 stride 1
-    c.encoder.dtype = "float32"  # of the computation; parameters, statistics, loss are float32
-    c.encoder.norm_group = placeholder(int)  # so many devices share batch statistics; None: all
-    c.encoder.remat = False  # recompute each stage in the backward pass: less memory, more time
-    c.encoder.zero_init_residual = True  # start each residual block as the identity
-
-    c.branches = "shared"  # "separate": the second view has an encoder and heads of its own
-    c.encoder_b = ConfigDict()  # what differs in the second branch's encoder; None: nothing
-    c.encoder_b.name = placeholder(str)
-    c.encoder_b.width = placeholder(int)
-
-    c.heads = _options(module.heads)
-    c.loss = _options(*methods.loss_functions(module))
-    c.target = _options(module.init_target, module.update_target)
-
-    c.optimizer = ConfigDict()
-    c.optimizer.name = "lars"  # of jax_bt/optim.py: lars, lars_inside, larc, sgd, adamw or adam
-    c.optimizer.learning_rate = 0.2  # times batch_size / 256
-    c.optimizer.bias_learning_rate = placeholder(float)  # of one-dimensional parameters
-    c.optimizer.weight_decay = 1e-6
-    c.optimizer.momentum = 0.9  # not of adamw and adam
-    c.optimizer.trust_coefficient = 0.001  # lars and larc only
-    c.optimizer.clip = False  # larc only: no adapted rate above the rate itself
-    c.optimizer.adapt_biases = True  # larc only: one-dimensional parameters like all others
-    c.optimizer.warmup_epochs = 10.0  # linear from warmup_fraction of the peak
-    c.optimizer.warmup_fraction = 0.0
-    c.optimizer.final_fraction = 0.001  # the cosine ends at this fraction of the peak
-    c.optimizer.drops = ()  # epochs before the end at which the rate falls to a fifth; no cosine
-    c.optimizer.per_epoch = False  # change the rate once an epoch, not every step
-    c.optimizer.constant = ()  # parts whose rate stays at the peak, such as ("predictor",)
-
-    c.checkpoint = ConfigDict()
-    c.checkpoint.every_steps = 1000  # 0: by the clock alone
-    c.checkpoint.every_minutes = placeholder(float)  # if set, save after so long as well
-    c.checkpoint.keep = 2  # the newest so many are kept
-    c.checkpoint.keep_every = placeholder(int)  # those of steps that are multiples of it stay too
-
-    c.log_every = 10  # steps between lines of metrics.jsonl
-    c.diagnostics_every = 100  # steps between signals of collapse, at lines of the log; 0: never
-
-    c.evaluate = ConfigDict()
-    c.evaluate.protocols = ("knn", "linear")  # also "linear_<n>": n labels a class, five draws
-    c.evaluate.baselines = False  # evaluate raw pixels and the untrained encoder as well
-    c.evaluate.batch_size = 256
+def _group(options: dict[str, Option]) -> ConfigDict:
+    c = ConfigDict()
+    for name, option in options.items():
+        if option.default is None:
+            c[name] = placeholder(option.kind)
+        elif option.kind is object:  # a number or a word, such as lambd="1/d"
+            c[name] = FieldReference(option.default, field_type=object)
+        else:
+            c[name] = option.default
     return c
+
+
+def check(c: ConfigDict) -> None:
+    """Raises UsageError for the first field whose value is outside its range or choices.
+
+    The options of the method (heads, loss, target) are checked where the method is built.
+    """
+    for field in FIELDS:
+        value = c
+        for part in field.name.split("."):
+            value = value[part]
+        if isinstance(field.allowed, str):
+            check_range(field.name, value, field.allowed)
+        elif field.allowed and value is not None and value not in field.allowed:
+            close = difflib.get_close_matches(str(value), field.allowed, 1, cutoff=0.5)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            choices = ", ".join(field.allowed)
+            raise UsageError(f"{field.name}={value!r}: {hint}choose one of {choices}")
+
+
+def of_method(method: str) -> ConfigDict:
+    """The recipe of a method's paper: ``configs/<method>_r50.py``.
+
+    Raises:
+      UsageError: there is no such method.
+    """
+    methods.load(method)
+    path = CONFIGS / f"{method.removesuffix('_twins')}_r50.py"
+    return runpy.run_path(str(path))["get_config"]()
+
+
+def set_field(c: ConfigDict, name: str, value: Any) -> None:
+    """Sets a field by its dotted name; None unsets one whose default is None.
+
+    Raises:
+      UsageError: there is no such field, or the value has the wrong type.
+    """
+    if unknown := unknown_field(c, name):
+        raise UsageError(unknown)
+    node, default = c, base(c.method)
+    *groups, last = name.split(".")
+    for group in groups:
+        node, default = node[group], default[group]
+    if value is None and default.get(last) is not None:
+        raise UsageError(f"{name}=None: it needs a value, such as {default[last]!r}")
+    try:
+        node[last] = tuple(value) if isinstance(value, list) else value
+    except TypeError:
+        kind = node.get_type(last).__name__
+        raise UsageError(f"{name}={value!r}: expected {kind}, such as {node[last]!r}") from None
+
+
+def override(c: ConfigDict, given: Sequence[tuple[str, str]]) -> None:
+    """Does what the flag parser cannot: unsets fields, and lets epochs win over a file's steps.
+
+    Args:
+      c: the config, in which the parser has set the other fields.
+      given: (field, text) of every --config.FIELD=TEXT, in order.
+
+    Raises:
+      UsageError: None for a field that needs a value, or both steps and epochs.
+    """
+    for name, text in given:
+        if text == "None":
+            set_field(c, name, None)
+    named = {name for name, text in given if text != "None"}
+    if {"steps", "epochs"} <= named:
+        raise UsageError("--config.steps and --config.epochs exclude each other: give one")
+    if "epochs" in named:
+        c.steps = None
+
+
+def optimizer_options() -> tuple[str, ...]:
+    """Fields of the optimiser group that are its own options: neither rates nor their schedule."""
+    own = ("weight_decay", "momentum", "nesterov", "trust_coefficient", "clip", "adapt_biases")
+    return (*own, "b1", "b2", "eps")
+
+
+def table() -> str:
+    """The fields as a Markdown table: name, default, range, meaning (docs/config.md)."""
+    lines = ["| field | default | values | meaning |", "|---|---|---|---|"]
+    for field in FIELDS:
+        default = "None" if isinstance(field.default, type) else repr(field.default)
+        values = field.default.__name__ if isinstance(field.default, type) else ""
+        if isinstance(field.allowed, str):
+            values = interval_words(field.allowed)
+        elif field.allowed:
+            values = ", ".join(field.allowed)
+        lines.append(f"| `{field.name}` | `{default}` | {values} | {field.meaning} |")
+    return "\n".join(lines) + "\n"
 
 
 def imagenet_r50(method: str = "barlow_twins") -> ConfigDict:
@@ -101,10 +304,11 @@ def imagenet_r50(method: str = "barlow_twins") -> ConfigDict:
     c.data.name = "imagenet2012"
     c.data.test = "validation"
     c.encoder.dtype = "bfloat16"
+    c.evaluate.protocols = ("knn",)  # the linear probe solves in the memory of one host
     return c
 
 
-def cifar10(method: str = "barlow_twins") -> ConfigDict:
+def cifar10(method: str = "barlow_twins", optimizer: str = "larc") -> ConfigDict:
     """ResNet-18 with the CIFAR stem on 32x32 images, as solo-learn trains it."""
     c = base(method)
     c.epochs = 1000.0
@@ -114,11 +318,13 @@ def cifar10(method: str = "barlow_twins") -> ConfigDict:
     c.encoder.name = "resnet18"
     c.encoder.stem = "cifar"
     c.encoder.zero_init_residual = False  # as torchvision's by default
-    # Its LARS: a ratio of 0.02 with both norms below, clipped at the rate, for weights only.
-    c.optimizer.name = "larc"
-    c.optimizer.trust_coefficient = 0.02
-    c.optimizer.clip = True
-    c.optimizer.adapt_biases = False
+    c.optimizer.name = optimizer
+    if optimizer == "larc":
+        # solo-learn's LARS: a ratio of 0.02 with both norms below, clipped at the rate, for
+        # weights only.
+        c.optimizer.trust_coefficient = 0.02
+        c.optimizer.clip = True
+        c.optimizer.adapt_biases = False
     c.optimizer.learning_rate = 0.3
     c.optimizer.weight_decay = 1e-4
     c.optimizer.warmup_fraction = 1e-4  # from 3e-5 to 0.3
@@ -126,7 +332,7 @@ def cifar10(method: str = "barlow_twins") -> ConfigDict:
     return c
 
 
-def digits(arg: str = "", method: str = "barlow_twins") -> ConfigDict:
+def digits(method: str = "barlow_twins") -> ConfigDict:
     """A small ResNet on scikit-learn's handwritten digits, for two CPU cores and a few minutes."""
     c = base(method)
     c.steps = 200
@@ -142,7 +348,14 @@ def digits(arg: str = "", method: str = "barlow_twins") -> ConfigDict:
     c.checkpoint.every_steps = 100
     c.evaluate.protocols = ("knn", "linear", "linear_1", "linear_5", "linear_10")
     c.evaluate.baselines = True
-    return smoke(c) if arg == "smoke" else c
+    return c
+
+
+def sized(c: ConfigDict, arg: str) -> ConfigDict:
+    """The config as it is for "", at toy size for "smoke"; other words are refused."""
+    if arg not in ("", "smoke"):
+        raise UsageError(f"config argument {arg!r}: write nothing or :smoke behind the file's name")
+    return smoke(c) if arg else c
 
 
 def smoke(c: ConfigDict) -> ConfigDict:
@@ -164,22 +377,8 @@ def smoke(c: ConfigDict) -> ConfigDict:
     ):
         if options.get(name):
             options[name] = size
-    c.optimizer.warmup_epochs = 0.0
+    c.optimizer.warmup_epochs, c.optimizer.drops = 0.0, ()
     c.log_every = 1
     c.diagnostics_every = 2
     c.checkpoint.every_steps = 2
-    return c
-
-
-def _options(*functions: Callable) -> ConfigDict:
-    """The functions' options with their defaults; a None knows what type replaces it."""
-    c = ConfigDict()
-    for name, option in methods.options_of(*functions).items():
-        if option.default is inspect.Parameter.empty:
-            raise ValueError(f"{functions[0].__module__}: option {name!r} needs a default")
-        default = option.default
-        if default is None:
-            kinds = (int, float, str, bool, tuple)
-            default = placeholder(next(k for k in typing.get_args(option.annotation) if k in kinds))
-        c[name] = default
     return c

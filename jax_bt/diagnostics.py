@@ -1,4 +1,4 @@
-"""Collapse signals: what a falling loss does not show.
+"""Measures of a batch of embeddings that a falling loss does not show: deviation, rank, spectrum.
 
 Every function takes a batch of representations or embeddings (N, D) of DIFFERENT images, as one
 array: a host array, one device's, or a global sharded one. All are pure and jitted. With n rows and
@@ -46,7 +46,7 @@ def measure(z: Array, *, rows: int = 512, dimensions: int = 1024) -> Signals:
 
     Returns:
       Signals, float32 scalars. Of n rows of independent noise the correlation is already
-      sqrt(2 / (pi n)), 0.035 at 512: less is not to be had.
+      sqrt(2 / (pi n)): 0.035 for n = 512, which is therefore the floor.
 
     Raises:
       ValueError: z is not (N >= 2, D >= 2).
@@ -61,52 +61,6 @@ def measure(z: Array, *, rows: int = 512, dimensions: int = 1024) -> Signals:
         effective_rank=effective_rank(z),
         full_rank=jnp.asarray(min(z.shape), std.dtype),
     )
-
-
-def collapse(
-    signals: Signals,
-    *,
-    complete: float = 0.05,
-    dimensional: float = 0.02,
-    correlated: float = 0.9,
-    scale: float | None = None,
-) -> str:
-    """Decides whether a batch has collapsed; on the host.
-
-    Complete: std_ratio < ``complete``. All rows point the same way: 0.05 is a mean cosine of 0.9975
-    between different images, which no untrained ReLU network reaches. A loss that sees lengths can
-    shrink its embeddings to nothing without turning them: give ``scale`` for those. VICReg on the
-    digits holds the scale near 0.55; without its variance term it falls from 0.78 to 0.03, and the
-    directions never show it.
-    Dimensional: effective_rank < max(2, ``dimensional`` * full_rank), or correlation >
-    ``correlated``. The rows spread, but along a line or a handful of directions: VICReg without
-    its covariance term reaches a correlation of 0.98.
-
-    Args:
-      signals: of one batch, concrete.
-      complete: least healthy std_ratio.
-      dimensional: least healthy effective rank, as a share of the full rank.
-      correlated: largest healthy mean correlation.
-      scale: least healthy scale, 0.1 for VICReg's gamma = 1; None for losses of directions or of
-        standardised embeddings (Barlow Twins, BYOL, SimCLR, ...), to which lengths mean nothing.
-
-    Returns:
-      "none", "complete", "dimensional", or "not finite".
-    """
-    std_ratio, size, correlation, rank, full_rank = values = [
-        float(signals.std_ratio),
-        float(signals.scale),
-        float(signals.correlation),
-        float(signals.effective_rank),
-        float(signals.full_rank),
-    ]
-    if not np.isfinite(values).all():
-        return "not finite"
-    if std_ratio < complete or (scale is not None and size < scale):
-        return "complete"
-    if rank < max(2.0, dimensional * full_rank) or correlation > correlated:
-        return "dimensional"
-    return "none"
 
 
 @jax.jit

@@ -1,13 +1,17 @@
-"""Ends of a run that are not bugs: one line on standard error, an exit code, no traceback."""
+"""Expected errors: reported in one line with an exit code, without a traceback.
+
+Whoever refuses what a user asked for raises one of these. Every other exception is a bug and keeps
+its traceback.
+"""
 
 
 class Expected(Exception):
-    """Something whose message says what is wrong, where, and what to do.
+    """An error whose message says what is wrong, where, and what to do.
 
     Attributes:
-      exit_code: of the program that it ends.
-      everywhere: whether all processes of a run meet it at the same step, so that none has to
-        tell the others.
+      exit_code: the exit code of the program that the error ends.
+      everywhere: True where all processes of a run raise it at the same step, so that no process
+        has to tell the others.
     """
 
     exit_code = 2
@@ -15,7 +19,11 @@ class Expected(Exception):
 
 
 class UsageError(Expected, ValueError):
-    """The command line or the config cannot be used as given."""
+    """An argument, a flag or a field of the config has a value that cannot be used."""
+
+
+class DataError(Expected, ValueError):
+    """A data set, split, file or image cannot be used."""
 
 
 class WorkdirError(Expected):
@@ -27,20 +35,24 @@ class CheckpointError(Expected):
 
 
 class Diverged(Expected):
-    """A loss or gradient norm is not finite; nothing of it has been saved."""
+    """A loss or gradient norm is not finite; no such state has been saved."""
 
     exit_code = 3
     everywhere = True
 
 
 class Stopped(Expected):
-    """SIGINT or SIGTERM arrived; the state is saved and the same command goes on from there."""
+    """SIGINT or SIGTERM arrived; the state is saved and the same command continues from there."""
 
     everywhere = True
     exit_code = 75  # "try again later", EX_TEMPFAIL of sysexits.h
 
 
 class ProcessLost(Expected):
-    """Another process of the run died or went silent; the last checkpoint is what remains."""
+    """Another process of the run ended or went silent; the last checkpoint remains."""
 
     exit_code = 69  # EX_UNAVAILABLE
+
+
+class WeightsError(Expected, ValueError):
+    """A file of weights, or a dict of them, is not what its reader or writer can take."""

@@ -1,125 +1,148 @@
 """Self-supervised pretraining by redundancy reduction.
 
-python -m jax_bt.main --config=configs/barlow_digits.py              trains, evaluates, reports
-python -m jax_bt.main views --config=... --output=views.png          draws what the encoder is fed
-python -m jax_bt.main plan --config=... --topology=v5e:4x8           memory, time and cost on TPUs
+python -m jax_bt.main --config=barlow_digits                      trains, evaluates, reports
+python -m jax_bt.main views --config=... --output=views.png       draws what the encoder is fed
+python -m jax_bt.main plan --config=... --topology=v5e:4x8        memory, time and cost on TPUs
 
---config.FIELD=VALUE overrides a value of the config; jax_bt/config.py explains every field.
+--config is a file, or the name of a config that comes with the package; NAME:smoke is the same at
+toy size. --config.FIELD=VALUE overrides a field and --config.FIELD=None unsets it; docs/config.md
+explains every field.
 """
 
+import os
 import pathlib
 import signal
 import sys
 import warnings
+from typing import NamedTuple
 
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from jax_bt import errors, mistakes, processes
+from jax_bt import errors, flag_errors
+from jax_bt.devices import processes
 
-config_flags.DEFINE_config_file(
-    "config", help_string="The run: FILE or FILE:smoke, e.g. configs/barlow_digits.py."
-)
-flags.DEFINE_string("workdir", None, "Folder of the run; runs/<config name> by default.")
-flags.DEFINE_bool("allow_config_change", False, "Go on though the folder has another config.")
-flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0; SLURM and TPU pods tell it.")
-flags.DEFINE_integer("num_processes", None, "Processes of the run; 1: this one by itself.")
-flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.")
-flags.DEFINE_float("lost_after", 60.0, "Seconds of silence after which a process counts as lost.")
-flags.DEFINE_string("output", None, "The file that `views` or `plan` writes.")
-flags.DEFINE_string("topology", None, "plan: the TPU slice, e.g. v5e:4x8.")
-flags.DEFINE_integer("train_size", None, "plan: training examples, where the data set is absent.")
-flags.DEFINE_string("effort", "low", "plan: low compiles fast, normal as training does.")
-flags.DEFINE_string("backend", "auto", "plan: tpu (needs libtpu), cpu (simulated) or auto.")
-FLAGS = flags.FLAGS
+TEXT, WHOLE, NUMBER = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_float
+FLAGS = {
+    "workdir": (TEXT, None, "Folder of the run; runs/<config name> by default."),
+    "allow_config_change": (flags.DEFINE_bool, False, "Go on though the config has changed."),
+    "coordinator": (TEXT, None, "HOST:PORT of process 0; SLURM and TPU pods tell it."),
+    "num_processes": (WHOLE, None, "Number of processes of the run; 1: this one by itself."),
+    "process_id": (WHOLE, None, "Number of this process, from 0."),
+    "lost_after": (NUMBER, 60.0, "Seconds of silence after which a process counts as lost."),
+    "output": (TEXT, None, "The file that `views` or `plan` writes."),
+    "topology": (TEXT, None, "plan: the TPU slice, e.g. v5e:4x8."),
+    "train_size": (WHOLE, None, "plan: number of training examples, without the data set."),
+    "effort": (TEXT, "low", "plan: low compiles fast, normal as training does."),
+    "backend": (TEXT, "auto", "plan: tpu (needs libtpu), cpu (simulated) or auto."),
+}
+
+
+class Asked(NamedTuple):
+    """A command line that was read."""
+
+    command: str
+    config: ConfigDict
+    name: str
+    flags: flags.FlagValues
 
 
 # Commands import what they need when called: --help need not wait for TensorFlow.
 
 
-def train(config: ConfigDict) -> None:
+def train(asked: Asked) -> None:
     """Trains, evaluates and reports."""
+    given = asked.flags
     processes.start(
-        FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id, lost_after=FLAGS.lost_after
+        given.coordinator, given.num_processes, given.process_id, lost_after=given.lost_after
     )
-    from jax_bt.train import train
+    from jax_bt.train.loop import train
 
-    train(config, workdir(), allow_config_change=FLAGS.allow_config_change)
+    folder = given.workdir or pathlib.Path("runs") / asked.name
+    train(asked.config, folder, allow_config_change=given.allow_config_change)
 
 
-def views(config: ConfigDict) -> None:
+def views(asked: Asked) -> None:
     """Writes a picture of augmented views and prints the rate of the pipeline alone."""
-    from jax_bt import views
+    from jax_bt.train import build, preview
 
-    views.write(config, FLAGS.output or "views.png")
+    preview.write(build.read_data(asked.config), asked.flags.output or "views.png")
 
 
-def plan(config: ConfigDict) -> None:
+def plan(asked: Asked) -> None:
     """Compiles the run for a TPU slice that need not be there and says what it takes."""
-    if FLAGS.topology is None:
+    given = asked.flags
+    if given.topology is None:
         raise errors.UsageError("no slice to plan for: pass --topology, e.g. --topology=v5e:4x8")
     from jax_bt import plan
 
-    if FLAGS.output:
-        plan.check_output(FLAGS.output)
+    if given.output:
+        plan.check_output(given.output)
     # The compiler works for minutes without returning to Python, which would answer Ctrl-C only
     # then; there is nothing to save.
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         made = plan.plan(
-            config,
-            FLAGS.topology,
-            train_size=FLAGS.train_size,
-            effort=FLAGS.effort,
-            backend=FLAGS.backend,
+            asked.config,
+            given.topology,
+            train_size=given.train_size,
+            effort=given.effort,
+            backend=given.backend,
         )
     finally:
         signal.signal(signal.SIGINT, before)
-    if FLAGS.output:
-        plan.write(made, FLAGS.output)
+    if given.output:
+        plan.write(made, given.output)
     print(plan.text(made))
 
 
 COMMANDS = {"train": train, "views": views, "plan": plan}
 
 
-def workdir() -> pathlib.Path:
-    """--workdir, or runs/<config name>, where a smoke run has its own."""
-    if FLAGS.workdir:
-        return pathlib.Path(FLAGS.workdir)
-    path, _, arg = config_flags.get_config_filename(FLAGS["config"]).partition(":")
-    return pathlib.Path("runs") / "_".join(filter(None, [pathlib.Path(path).stem, arg]))
-
-
-def parse(argv: list[str]) -> list[str]:
-    """Parses the flags and returns the other words.
+def parse(argv: list[str]) -> Asked | None:
+    """Reads a command line; None where it asks for help, which has then been printed.
 
     Raises:
-      UsageError: a wrong flag, in one line.
+      UsageError: what cannot be understood, in one line.
     """
-    app.define_help_flags()
-    # ml_collections wants the config before its overrides; people need not care.
-    argv[1:] = sorted(argv[1:], key=lambda word: not word.lstrip("-").startswith("config="))
+    line = flag_errors.CommandLine(argv)
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file(
+        "config",
+        help_string="The run: FILE or NAME, with :smoke for toy size; e.g. barlow_digits.",
+        flag_values=values,
+        sys_argv=line.argv,
+    )
+    for name, (define, default, text) in FLAGS.items():
+        define(name, default, text, flag_values=values)
+    if line.wants_help:
+        print(__doc__ + "\nFlags:\n" + values.get_help())
+        return None
     try:
-        words = FLAGS(argv)[1:]
-        if FLAGS.config is not None:
-            FLAGS.config.lock()  # a file that failed to load only says so when it is touched
-        return words
+        words = values(line.argv)[1:] or ["train"]
+        c = values.config
+        if c is not None:
+            c.lock()  # a file that failed to load only says so when it is touched
     except Exception as error:  # absl and ml_collections raise many kinds
-        raise errors.UsageError(mistakes.explain(argv, error)) from error
+        raise errors.UsageError(flag_errors.explain(line, error)) from error
+    if len(words) > 1 or words[0] not in COMMANDS:
+        raise errors.UsageError(
+            f"unknown command {' '.join(words)!r}: use one of {', '.join(COMMANDS)}"
+        )
+    if c is None:
+        raise errors.UsageError("no config: pass --config=NAME, e.g. --config=barlow_digits")
+    from jax_bt.config import override
+
+    override(c, line.overrides)
+    return Asked(words[0], c, line.run_name, values)
 
 
 def run(argv: list[str]) -> int:
     """Runs one command and returns the exit code."""
     try:
-        words = parse(argv) or ["train"]
-        if len(words) > 1 or words[0] not in COMMANDS:
-            raise errors.UsageError(
-                f"unknown command {' '.join(words)!r}: use one of {', '.join(COMMANDS)}"
-            )
-        if FLAGS.config is None:
-            raise errors.UsageError("no config: pass --config=FILE, e.g. configs/barlow_digits.py")
-        COMMANDS[words[0]](FLAGS.config)
+        asked = parse(argv)
+        if asked is not None:
+            COMMANDS[asked.command](asked)
     except errors.Expected as error:
         if processes.several() and not error.everywhere:
             processes.fail(str(error), error.exit_code)
@@ -142,6 +165,10 @@ def main(argv: list[str]) -> int:
     """Runs one command as one of the run's processes and returns the exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as SIGINT: KeyboardInterrupt
     warnings.formatwarning = lambda message, *_, **__: f"jax_bt: {message}\n"
+    # TensorFlow only decodes and augments: its notices say nothing to our users, and its errors
+    # arrive as exceptions. JAX sets this to 1 when it is imported.
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     code = run(argv)
     processes.finish(code)
     return code

@@ -12,6 +12,8 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array, lax
 
+from jax_bt.errors import UsageError
+
 
 def wide(x: Array) -> Array:
     """Casts to the dtype statistics are computed in: at least float32."""
@@ -80,18 +82,18 @@ def group_mean(x: Array, group_size: int, axis_name: str) -> Array:
 
     Args:
       x: the shard's value, any shape, float.
-      group_size: shards a group; divides the size of the axis. 1 means no communication.
+      group_size: shards per group; divides the size of the axis. 1 means no communication.
       axis_name: the mapped axis.
 
     Returns:
       The group's mean, of x's shape; it varies from group to group.
 
     Raises:
-      ValueError: if ``group_size`` does not divide the number of shards.
+      UsageError: ``group_size`` does not divide the number of shards.
     """
     shards = lax.axis_size(axis_name)
     if group_size < 1 or shards % group_size:
-        raise ValueError(
+        raise UsageError(
             f"group_size={group_size} must divide the {shards} shards of {axis_name!r}"
         )
     if group_size == 1:

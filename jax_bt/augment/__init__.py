@@ -1,10 +1,10 @@
-"""The views: declarative recipes, and the operations in JAX.
+"""Views of images: recipes, and the operations of the host and of the device.
 
 `recipes("barlow", size=224)` gives one `Recipe` per view; `recipe_from({...})` builds one from the
-same parts. The host applies them in `jax_bt.data.views`, the device in `augment.device`.
+same parts. The host applies them in `jax_bt.augment.host.view`, the device in `augment.device`.
 """
 
-from jax_bt.augment import device, ops
+from jax_bt.augment import device
 from jax_bt.augment.parts import (
     PARTS,
     Affine,
@@ -18,7 +18,7 @@ from jax_bt.augment.parts import (
     Recipe,
     Solarize,
 )
-from jax_bt.augment.recipes import names, recipe_from, recipes
+from jax_bt.augment.recipes import for_channels, names, recipe_from, recipes
 
 __all__ = [
     "PARTS",
@@ -33,8 +33,8 @@ __all__ = [
     "Recipe",
     "Solarize",
     "device",
+    "for_channels",
     "names",
-    "ops",
     "recipe_from",
     "recipes",
 ]

@@ -8,7 +8,7 @@ from jax import Array
 
 def extract(
     apply: Callable[[np.ndarray], Array], batches: Iterable[Mapping[str, np.ndarray]]
-) -> tuple[np.ndarray, np.ndarray | None]:
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
     """Runs an encoder over batches and returns all its features in order.
 
     A short batch is padded to the size of the first and the padding's features are dropped, so a
@@ -17,16 +17,18 @@ def extract(
 
     Args:
       apply: images (B, H, W, C) -> features (B, F), any floating dtype; usually jitted.
-      batches: {"image": (b, H, W, C) float32, "label": (b,) integer}, b <= the first b; "label" may
-        be missing.
+      batches: {"image": (b, H, W, C) float32, "label": (b,) integer, "index": (b,) integer}, b <=
+        the first b; "label" and "index" may be missing.
 
     Returns:
-      (features (N, F) float32, labels (N,) int64 or None without labels), on the host.
+      Features (N, F) float32, labels (N,) int64 and indices (N,) int64, None where they are
+      missing; all on the host.
 
     Raises:
       ValueError: no batch at all, a batch larger than the first, or features of a wrong shape.
     """
-    features, labels = [], []
+    features = []
+    columns: dict[str, list[np.ndarray]] = {"label": [], "index": []}
     size = pending = None
     for batch in batches:
         images = np.asarray(batch["image"])
@@ -45,12 +47,14 @@ def extract(
         if pending is not None:
             features.append(_fetch(*pending))
         pending = output, count
-        if "label" in batch:
-            labels.append(np.asarray(batch["label"]).astype(np.int64))
+        for name, column in columns.items():
+            if name in batch:
+                column.append(np.asarray(batch[name]).astype(np.int64))
     if pending is None:
         raise ValueError("no batches: the split is empty")
     features.append(_fetch(*pending))
-    return np.concatenate(features), np.concatenate(labels) if labels else None
+    labels, index = (np.concatenate(c) if c else None for c in columns.values())
+    return np.concatenate(features), labels, index
 
 
 def _fetch(output: Array, count: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array, lax
 from numpy.typing import ArrayLike
 
-from jax_bt.evaluate.check import labelled_features
+from jax_bt.evaluate._checks import labelled_features
 
 
 def knn(

@@ -1,4 +1,4 @@
-"""Linear probes on frozen features, with all labels or a few a class.
+"""Linear probes on frozen features, with all labels or a few per class.
 
 One protocol for every kind of feature, pixels included: the whole training set, labels unseen,
 gives a mean and ONE scale, after which the mean squared length of a row is 1. Then scikit-learn's
@@ -6,7 +6,7 @@ multinomial LogisticRegression (L-BFGS) with C = 10 whatever the number of label
 regression sees features only through their inner products, so the scale makes one C fit 64 pixels,
 the same pixels repeated in three channels, and 2048 features alike. Dividing each feature by its
 own deviation instead would inflate pixels that hardly vary: on the digits that costs raw pixels 6,
-3 and 1 points at 1, 5 and 10 labels a class, and flatters whatever is compared with them.
+3 and 1 points at 1, 5 and 10 labels per class, and flatters whatever is compared with them.
 """
 
 import warnings
@@ -16,7 +16,10 @@ from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from jax_bt.evaluate.check import labelled_features
+from jax_bt.evaluate._checks import labelled_features
+
+# Above so many examples L-BFGS in the memory of one host takes hours.
+MOST_EXAMPLES = 100_000
 
 
 def linear_probe(
@@ -95,7 +98,7 @@ def few_labels(
     if counts.min() < per_class:
         raise ValueError(
             f"class {classes[counts.argmin()]} has {counts.min()} training examples; "
-            f"{per_class} labels a class cannot be drawn"
+            f"{per_class} labels per class cannot be drawn"
         )
     train_x, test_x = scaled(train_x, test_x)
     top1 = []

@@ -1,5 +1,6 @@
 """Every loss a pure function: arrays in, a small tuple out whose first field is ``loss``."""
 
+from jax_bt.losses._cost import chosen_form as chosen_form
 from jax_bt.losses.barlow_twins import BarlowTwins as BarlowTwins
 from jax_bt.losses.barlow_twins import barlow_twins as barlow_twins
 from jax_bt.losses.byol import BYOL as BYOL
@@ -7,7 +8,6 @@ from jax_bt.losses.byol import byol as byol
 from jax_bt.losses.cor_info_max import CorInfoMax as CorInfoMax
 from jax_bt.losses.cor_info_max import CorInfoMaxState as CorInfoMaxState
 from jax_bt.losses.cor_info_max import cor_info_max as cor_info_max
-from jax_bt.losses.forms import chosen_form as chosen_form
 from jax_bt.losses.frossl import FroSSL as FroSSL
 from jax_bt.losses.frossl import frossl as frossl
 from jax_bt.losses.imax import IMAX as IMAX

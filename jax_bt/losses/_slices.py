@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from jax_bt import stats
-from jax_bt.losses.inputs import floating
+from jax_bt.errors import UsageError
+from jax_bt.losses import _checks
 
 
 def unit_directions(
@@ -28,12 +29,12 @@ def unit_directions(
         not (D, M), or ``slices`` below 1.
     """
     if (directions is None) == (key is None):
-        raise ValueError("give either directions=(D, M) or key=jax.random.key(step)")
+        raise UsageError("give either directions=(D, M) or key=jax.random.key(step)")
     if directions is None:
         if slices < 1:
-            raise ValueError(f"slices={slices} must be at least 1")
+            raise UsageError(f"slices={slices} must be at least 1")
         directions = jax.random.normal(key, (width, slices), jnp.float32)
-    directions = floating("directions", directions, "D M")
+    directions = _checks.floating("directions", directions, "D M")
     if directions.shape[0] != width:
         raise ValueError(f"directions has shape {directions.shape}: expected (D={width}, M)")
     return stats.l2_normalize(directions.astype(dtype), axis=0)

@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jax_bt.losses.inputs import embeddings
+from jax_bt.errors import UsageError
+from jax_bt.losses import _checks
 
 
 def stacked(
@@ -12,11 +13,11 @@ def stacked(
     """Checks views, each (n, D), and stacks them: (V, n, D), float32 or, for float64, float64.
 
     Raises:
-      ValueError: as ``inputs.embeddings``.
+      ValueError: as ``_checks.embeddings``.
     """
     further = {f"view {i}": view for i, view in enumerate(more, 2)}
     named = {"z_a": z_a, "z_b": z_b, **further}
-    views = embeddings(axis_name=axis_name, minimum=minimum, **named)
+    views = _checks.embeddings(axis_name=axis_name, minimum=minimum, **named)
     return jnp.stack(views)
 
 
@@ -25,5 +26,5 @@ def global_count(n_global: int | None, count: int) -> int:
     if n_global is None:
         return count
     if not 1 <= n_global <= count:
-        raise ValueError(f"n_global={n_global} must be 1 to {count}, the number of views")
+        raise UsageError(f"n_global={n_global} must be 1 to {count}, the number of views")
     return n_global

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from jax_bt import stats
-from jax_bt.losses import forms, inputs
-from jax_bt.losses.correlations import correlations
-from jax_bt.losses.explicit import on_any_mesh
+from jax_bt.errors import UsageError
+from jax_bt.losses import _checks, _cost
+from jax_bt.losses._correlations import correlations
+from jax_bt.losses._explicit_mesh import on_any_mesh
 
 
 class BarlowTwins(NamedTuple):
@@ -92,17 +93,18 @@ def barlow_twins(
     Reference: Zbontar et al., Barlow Twins, ICML 2021, https://arxiv.org/abs/2103.03230; HSIC: Tsai
       et al., 2021, https://arxiv.org/abs/2104.13712
     """
-    inputs.one_of("form", form, forms.FORMS)
-    inputs.one_of("terms", terms, ("both", "invariance", "redundancy"))
-    inputs.one_of("normalize", normalize, ("batch", "features", "none"))
-    inputs.one_of("correlation", correlation, ("cross", "auto"))
-    inputs.one_of("off_diagonal", off_diagonal, ("zero", "neg_one"))
+    _checks.one_of("form", form, _cost.FORMS)
+    _checks.precision(precision)
+    _checks.one_of("terms", terms, ("both", "invariance", "redundancy"))
+    _checks.one_of("normalize", normalize, ("batch", "features", "none"))
+    _checks.one_of("correlation", correlation, ("cross", "auto"))
+    _checks.one_of("off_diagonal", off_diagonal, ("zero", "neg_one"))
     if temperature is not None and form == "gram":
-        raise ValueError('form="gram" has no single correlations: temperature needs another form')
+        raise UsageError('form="gram" has no single correlations: temperature needs another form')
     if temperature is not None and off_diagonal != "zero":
-        raise ValueError('temperature has no target of its own: give it or off_diagonal="neg_one"')
+        raise UsageError('temperature has no target of its own: give it or off_diagonal="neg_one"')
     columns_meet = terms != "redundancy" or correlation == "cross"
-    views = inputs.embeddings(
+    views = _checks.embeddings(
         axis_name=axis_name,
         minimum=2,
         same_width=columns_meet,
@@ -111,9 +113,9 @@ def barlow_twins(
         **{f"view {i}": view for i, view in enumerate(more, 2)},
     )
     if temperature is not None and min(view.shape[1] for view in views) < 2:
-        raise ValueError("D=1 has no off-diagonal correlations: temperature needs D of at least 2")
+        raise UsageError("D=1 has no off-diagonal correlations: temperature needs D of at least 2")
     if isinstance(lambd, str):
-        inputs.one_of("lambd", lambd, ("1/d",))
+        _checks.one_of("lambd", lambd, ("1/d",))
         lambd = 1 / views[0].shape[1]
     views = tuple(_normalized(view, normalize, eps, ddof, axis_name) for view in views)
 

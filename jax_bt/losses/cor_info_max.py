@@ -6,10 +6,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
+from jax_bt.losses import _checks
+from jax_bt.losses._explicit_mesh import on_any_mesh
+from jax_bt.losses._linalg import log_det
 from jax_bt.losses._views import stacked
-from jax_bt.losses.cholesky import log_det
-from jax_bt.losses.explicit import on_any_mesh
-from jax_bt.losses.inputs import floating, one_of, positive
 
 Convention = Literal["cifar", "imagenet18"]
 
@@ -87,8 +87,9 @@ def cor_info_max(
     Reference: Ozsoy et al., Self-Supervised Learning with an Information Maximization Criterion,
       NeurIPS 2022, https://arxiv.org/abs/2209.07999
     """
-    one_of("convention", convention, get_args(Convention))
-    positive(R_eps=R_eps)
+    _checks.precision(precision)
+    _checks.one_of("convention", convention, get_args(Convention))
+    _checks.positive(R_eps=R_eps)
     views = stacked(z_a, z_b, *more, axis_name=axis_name)
     count, _, width = views.shape
     centre = jnp.mean(views, axis=0)
@@ -112,7 +113,10 @@ def _checked(state, count, width, dtype):
     if state is None:
         R = jnp.broadcast_to(jnp.eye(width, dtype=dtype), (count, width, width))
         return R, jnp.zeros((count, width), dtype)
-    R, mu = floating("state.R", state.R, "K D D"), floating("state.mu", state.mu, "K D")
+    R, mu = (
+        _checks.floating("state.R", state.R, "K D D"),
+        _checks.floating("state.mu", state.mu, "K D"),
+    )
     if R.shape != (count, width, width) or mu.shape != (count, width):
         raise ValueError(
             f"state has R {R.shape} and mu {mu.shape}: expected ({count}, {width}, {width}) and "

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
+from jax_bt.losses import _checks
+from jax_bt.losses._correlations import correlations
+from jax_bt.losses._cost import FORMS
+from jax_bt.losses._explicit_mesh import on_any_mesh
 from jax_bt.losses._views import stacked
-from jax_bt.losses.correlations import correlations
-from jax_bt.losses.explicit import on_any_mesh
-from jax_bt.losses.forms import FORMS
-from jax_bt.losses.inputs import one_of
 
 Convention = Literal["author", "lightly", "author_paper"]
 
@@ -72,8 +72,9 @@ def frossl(
     Reference: Skean et al., FroSSL: Frobenius Norm Minimization for Self-Supervised Learning,
       ECCV 2024, https://arxiv.org/abs/2310.02903
     """
-    one_of("form", form, FORMS)
-    one_of("convention", convention, get_args(Convention))
+    _checks.precision(precision)
+    _checks.one_of("form", form, FORMS)
+    _checks.one_of("convention", convention, get_args(Convention))
     views = stacked(z_a, z_b, *more, axis_name=axis_name, minimum=2)
     count, _, width = views.shape
     first_paper = convention == "author_paper"

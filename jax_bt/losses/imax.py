@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
-from jax_bt.losses.cholesky import factor
-from jax_bt.losses.explicit import on_any_mesh
-from jax_bt.losses.inputs import embeddings
+from jax_bt.errors import UsageError
+from jax_bt.losses._checks import embeddings
+from jax_bt.losses._explicit_mesh import on_any_mesh
+from jax_bt.losses._linalg import log_det
 
 
 class IMAX(NamedTuple):
@@ -71,7 +72,7 @@ def imax(
       arXiv:2103.03230
     """
     if not eps > 0:
-        raise ValueError(f"eps={eps} must be above 0: without a ridge the determinants may vanish")
+        raise UsageError(f"eps={eps} must be above 0: without a ridge the determinants may vanish")
     z_a, z_b = embeddings(z_a=z_a, z_b=z_b, axis_name=axis_name, minimum=2)
     count = z_a.shape[0] * stats.axis_size(axis_name)
     width = z_a.shape[1]
@@ -79,6 +80,7 @@ def imax(
     pair = jnp.stack([z_a - z_b, z_a + z_b])
     pair = pair - stats.mean(pair, axis=1, axis_name=axis_name)[:, None]
     pair = pair / math.sqrt(count - 1)
+    ridge = eps * jnp.eye(min(count, width), dtype=pair.dtype)
     if count <= width:
         pair = stats.all_gather(pair, axis=1, axis_name=axis_name)
         gram = jnp.einsum("vnd,vmd->vnm", pair, pair, precision=precision)
@@ -86,20 +88,14 @@ def imax(
         # others (1 % of the loss at 16 x 512). Lifted to their mean, and the lift divided out, the
         # determinant is the same.
         lift = lax.stop_gradient(jnp.trace(gram, axis1=-2, axis2=-1)) / count
-        log_det = _log_det(gram + lift[:, None, None] / count, eps) - jnp.log(lift + eps)
+        values = log_det(gram + lift[:, None, None] / count + ridge) - jnp.log(lift + eps)
         # Every device holds the same value; the mean tells the replication check so.
-        log_det = stats.all_mean(log_det, axis_name)
+        values = stats.all_mean(values, axis_name)
         nullity = width - count + 1
     else:
         moment = jnp.einsum("vnd,vne->vde", pair, pair, precision=precision)
-        log_det = _log_det(stats.all_sum(moment, axis_name), eps)
+        values = log_det(stats.all_sum(moment, axis_name) + ridge)
         nullity = 0
     # What both terms have is not in the loss: thousands, of which float32 keeps four decimals.
-    terms = log_det + nullity * jnp.log(jnp.asarray(eps, pair.dtype))
-    return IMAX(log_det[0] - log_det[1], terms[0], terms[1])
-
-
-def _log_det(matrix: Array, eps: float) -> Array:
-    """log|matrix + eps I| of each symmetric positive semi-definite matrix."""
-    lower = factor(matrix + eps * jnp.eye(matrix.shape[-1], dtype=matrix.dtype))
-    return 2 * jnp.sum(jnp.log(jnp.diagonal(lower, axis1=-2, axis2=-1)), axis=-1)
+    terms = values + nullity * jnp.log(jnp.asarray(eps, pair.dtype))
+    return IMAX(values[0] - values[1], terms[0], terms[1])

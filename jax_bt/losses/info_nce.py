@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
-from jax_bt.losses.explicit import on_any_mesh
-from jax_bt.losses.inputs import embeddings, floating, positive
-from jax_bt.losses.similarity import cosine
+from jax_bt.losses._checks import embeddings, floating, positive
+from jax_bt.losses._cosine import cosine
+from jax_bt.losses._explicit_mesh import on_any_mesh
 
 
 class InfoNCE(NamedTuple):

@@ -8,10 +8,11 @@ import numpy as np
 from jax import Array, lax
 
 from jax_bt import stats
+from jax_bt.errors import UsageError
+from jax_bt.losses import _checks
+from jax_bt.losses._explicit_mesh import on_any_mesh
 from jax_bt.losses._slices import unit_directions
 from jax_bt.losses._views import global_count, stacked
-from jax_bt.losses.explicit import on_any_mesh
-from jax_bt.losses.inputs import floating, one_of
 
 Convention = Literal["minimal", "package", "lightly", "stable", "eb_jepa"]
 
@@ -92,7 +93,8 @@ def lejepa(
 
     Reference: Balestriero and LeCun, LeJEPA, 2025, https://arxiv.org/abs/2511.08544
     """
-    one_of("convention", convention, get_args(Convention))
+    _checks.precision(precision)
+    _checks.one_of("convention", convention, get_args(Convention))
     views = stacked(z_a, z_b, *more, axis_name=axis_name)
     n_global = global_count(n_global, len(views))
     statistics = sigreg(
@@ -145,8 +147,8 @@ def sigreg(
       (V, M), and (1, M) in the convention "stable", where the views are one sample.
     """
     if n_points < 2:
-        raise ValueError(f"n_points={n_points} must be at least 2")
-    z = floating("z", z, "V N D")
+        raise UsageError(f"n_points={n_points} must be at least 2")
+    z = _checks.floating("z", z, "V N D")
     a = unit_directions(z.shape[2], z.dtype, directions=directions, key=key, slices=slices)
     x = jnp.matmul(z, a, precision=precision)
     if convention == "stable":

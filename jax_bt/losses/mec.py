@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
-from jax_bt.losses.explicit import on_any_mesh
-from jax_bt.losses.inputs import embeddings, positive
+from jax_bt.losses import _checks
+from jax_bt.losses._explicit_mesh import on_any_mesh
 
 
 class MEC(NamedTuple):
@@ -62,12 +62,13 @@ def mec(
     Reference: Liu et al., Self-Supervised Learning via Maximum Entropy Coding, NeurIPS 2022,
       https://arxiv.org/abs/2210.11464
     """
-    positive(eps=eps, order=order)
-    arrays = embeddings(axis_name=axis_name, p1=p1, p2=p2, z1=z1, z2=z2)
+    _checks.precision(precision)
+    _checks.positive(eps=eps, order=order)
+    arrays = _checks.embeddings(axis_name=axis_name, p1=p1, p2=p2, z1=z1, z2=z2)
     p1, p2, z1, z2 = (stats.l2_normalize(x) for x in arrays)
     count, width = p1.shape[0] * stats.axis_size(axis_name), p1.shape[1]
     lamda_inv = count * eps / width if lamda_inv is None else lamda_inv
-    positive(lamda_inv=lamda_inv)
+    _checks.positive(lamda_inv=lamda_inv)
     p, z = jnp.stack([p1, p2]), lax.stop_gradient(jnp.stack([z2, z1]))
     if count < width:
         p, z = (stats.all_gather(x, axis=1, axis_name=axis_name) for x in (p, z))

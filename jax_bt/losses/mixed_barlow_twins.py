@@ -6,10 +6,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
-from jax_bt.losses.correlations import correlations
-from jax_bt.losses.explicit import on_any_mesh
-from jax_bt.losses.forms import FORMS
-from jax_bt.losses.inputs import embeddings, one_of
+from jax_bt.losses import _checks
+from jax_bt.losses._correlations import correlations
+from jax_bt.losses._cost import FORMS
+from jax_bt.losses._explicit_mesh import on_any_mesh
 
 
 class MixedBarlowTwins(NamedTuple):
@@ -74,8 +74,9 @@ def mixed_barlow_twins(
     Reference: Bandara et al., Guarding Barlow Twins Against Overfitting with Mixed Samples, 2023,
       https://arxiv.org/abs/2312.02151
     """
-    one_of("form", form, FORMS)
-    views = embeddings(axis_name=axis_name, minimum=2, z_a=z_a, z_b=z_b, z_m=z_m)
+    _checks.precision(precision)
+    _checks.one_of("form", form, FORMS)
+    views = _checks.embeddings(axis_name=axis_name, minimum=2, z_a=z_a, z_b=z_b, z_m=z_m)
     rows = views[0].shape[0]
     count = rows * stats.axis_size(axis_name)
     permutation = jnp.asarray(permutation)

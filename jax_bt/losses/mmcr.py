@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
+from jax_bt.losses import _checks
+from jax_bt.losses._explicit_mesh import on_any_mesh
 from jax_bt.losses._views import stacked
-from jax_bt.losses.explicit import on_any_mesh
-from jax_bt.losses.inputs import embeddings, one_of
 
 Convention = Literal["author", "author_momentum", "lightly", "lightly_raw"]
 
@@ -71,12 +71,13 @@ def mmcr(
     Reference: Yerxa et al., Learning Efficient Coding of Natural Images with Maximum Manifold
       Capacity Representations, NeurIPS 2023, https://arxiv.org/abs/2303.03307
     """
-    one_of("convention", convention, get_args(Convention))
+    _checks.precision(precision)
+    _checks.one_of("convention", convention, get_args(Convention))
     views = stacked(z_a, z_b, *more, axis_name=axis_name)
     momentum = jnp.zeros((0, *views.shape[1:]), views.dtype)
     if z_momentum is not None:
         named = {f"z_momentum[{i}]": z for i, z in enumerate(z_momentum)}
-        _, *held = embeddings(z_a=z_a, **named)
+        _, *held = _checks.embeddings(z_a=z_a, **named)
         momentum = lax.stop_gradient(jnp.stack(held))
     if convention != "lightly_raw":
         views, momentum = stats.l2_normalize(views), stats.l2_normalize(momentum)

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
-from jax_bt.losses.explicit import on_any_mesh
-from jax_bt.losses.inputs import embeddings, positive
+from jax_bt.losses._checks import embeddings, positive
+from jax_bt.losses._explicit_mesh import on_any_mesh
 
 
 class NTXent(NamedTuple):

@@ -5,9 +5,9 @@ from typing import NamedTuple
 from jax import Array, lax
 
 from jax_bt import stats
-from jax_bt.losses.explicit import on_any_mesh
-from jax_bt.losses.inputs import embeddings
-from jax_bt.losses.similarity import cosine
+from jax_bt.losses._checks import embeddings
+from jax_bt.losses._cosine import cosine
+from jax_bt.losses._explicit_mesh import on_any_mesh
 
 
 class SimSiam(NamedTuple):

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from jax_bt import stats
+from jax_bt.losses import _checks
+from jax_bt.losses._cosine import cosine
+from jax_bt.losses._explicit_mesh import on_any_mesh
+from jax_bt.losses._linalg import log_det
 from jax_bt.losses._views import stacked
-from jax_bt.losses.cholesky import log_det
-from jax_bt.losses.explicit import on_any_mesh
-from jax_bt.losses.inputs import one_of, positive
-from jax_bt.losses.similarity import cosine
 
 Convention = Literal["author", "lightly"]
 
@@ -73,8 +73,9 @@ def tcr(
     Reference: Tong et al., EMP-SSL: Towards Self-Supervised Learning in One Training Epoch, 2023,
       https://arxiv.org/abs/2304.03977
     """
-    one_of("convention", convention, get_args(Convention))
-    positive(eps=eps)
+    _checks.precision(precision)
+    _checks.one_of("convention", convention, get_args(Convention))
+    _checks.positive(eps=eps)
     views = stacked(z_a, z_b, *more, axis_name=axis_name)
     rate = jnp.mean(_log_det_one_plus(views, eps, axis_name, precision)) / 2
     rate = rate if convention == "lightly" else -rate

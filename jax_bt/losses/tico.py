@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
-from jax_bt.losses.explicit import on_any_mesh
-from jax_bt.losses.inputs import embeddings, floating, one_of
+from jax_bt.losses import _checks
+from jax_bt.losses._explicit_mesh import on_any_mesh
 
 Convention = Literal["lightly", "sayannag"]
 
@@ -69,10 +69,11 @@ def tico(
     Reference: Zhu et al., TiCo: Transformation Invariance and Covariance Contrast for
       Self-Supervised Visual Representation Learning, 2022, https://arxiv.org/abs/2206.10698
     """
-    one_of("convention", convention, get_args(Convention))
-    z_a, z_b = embeddings(z_a=z_a, z_b=z_b, axis_name=axis_name)
+    _checks.precision(precision)
+    _checks.one_of("convention", convention, get_args(Convention))
+    z_a, z_b = _checks.embeddings(z_a=z_a, z_b=z_b, axis_name=axis_name)
     width = z_a.shape[1]
-    C = jnp.zeros((width, width), z_a.dtype) if C is None else floating("C", C, "D D")
+    C = jnp.zeros((width, width), z_a.dtype) if C is None else _checks.floating("C", C, "D D")
     if C.shape != (width, width):
         raise ValueError(f"C has shape {C.shape}: expected (D, D) of the embeddings' D={width}")
     z_a, z_b = stats.l2_normalize(z_a), lax.stop_gradient(stats.l2_normalize(z_b))

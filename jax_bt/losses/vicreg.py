@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from jax_bt import stats
-from jax_bt.losses import forms, inputs
-from jax_bt.losses.correlations import correlations
-from jax_bt.losses.explicit import on_any_mesh
+from jax_bt.losses import _checks, _cost
+from jax_bt.losses._correlations import correlations
+from jax_bt.losses._explicit_mesh import on_any_mesh
 
 
 class VICReg(NamedTuple):
@@ -91,10 +91,11 @@ def vicreg(
     Reference: Bardes et al., VICReg, ICLR 2022, https://arxiv.org/abs/2105.04906; VIbCReg: Lee and
       Aune, 2021, https://arxiv.org/abs/2109.00783
     """
-    inputs.one_of("form", form, forms.FORMS)
-    inputs.one_of("normalize", normalize, ("none", "std", "l2"))
+    _checks.one_of("form", form, _cost.FORMS)
+    _checks.precision(precision)
+    _checks.one_of("normalize", normalize, ("none", "std", "l2"))
     columns_meet = not (isinstance(invariance_weight, int | float) and invariance_weight == 0)
-    views = inputs.embeddings(
+    views = _checks.embeddings(
         axis_name=axis_name,
         minimum=2,
         same_width=columns_meet,

@@ -7,10 +7,10 @@ from jax import Array, lax
 from jax.scipy.special import ndtri
 
 from jax_bt import stats
+from jax_bt.losses import _checks
+from jax_bt.losses._explicit_mesh import on_any_mesh
 from jax_bt.losses._slices import unit_directions
 from jax_bt.losses._views import global_count, stacked
-from jax_bt.losses.explicit import on_any_mesh
-from jax_bt.losses.inputs import one_of
 
 Convention = Literal["author", "lightly"]
 
@@ -93,7 +93,8 @@ def visreg(
 
     Reference: VISReg, 2026, https://arxiv.org/abs/2606.02572
     """
-    one_of("convention", convention, get_args(Convention))
+    _checks.precision(precision)
+    _checks.one_of("convention", convention, get_args(Convention))
     views = stacked(z_a, z_b, *more, axis_name=axis_name)
     n_global = global_count(n_global, len(views))
     a = unit_directions(views.shape[2], views.dtype, directions=directions, key=key, slices=slices)

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
-from jax_bt.losses.cholesky import factor
-from jax_bt.losses.explicit import on_any_mesh
-from jax_bt.losses.inputs import embeddings
-from jax_bt.losses.similarity import cosine
+from jax_bt.errors import UsageError
+from jax_bt.losses._checks import embeddings
+from jax_bt.losses._cosine import cosine
+from jax_bt.losses._explicit_mesh import on_any_mesh
+from jax_bt.losses._linalg import factor
 
 
 class WMSE(NamedTuple):
@@ -73,7 +74,7 @@ def w_mse(
     shards = stats.axis_size(axis_name)
     size = _whitening_size(local * shards, width, permutation, whitening_size)
     if not 0 <= eps < 1:
-        raise ValueError(f"eps={eps} must be in [0, 1)")
+        raise UsageError(f"eps={eps} must be in [0, 1)")
 
     if permutation is None and local % size == 0:
         groups = views.reshape(len(views), -1, size, width)  # whole sub-batches on every device
@@ -140,10 +141,14 @@ def _whitening_size(
     if size is None:
         size = next((w for w in range(2 * width, count) if count % w == 0), count)
     if size <= width:
-        raise ValueError(
+        raise UsageError(
             f"whitening_size={size} must be above the embedding width D={width}: "
             "the covariance of fewer rows is singular (2 D is the paper's choice)"
         )
     if count % size:
-        raise ValueError(f"whitening_size={size} must divide the global batch of N={count}")
+        fitting = next((s for s in range(2 * width, width, -1) if count % s == 0), None)
+        remedy = f"{fitting} does" if fitting else f"use a batch that is a multiple of {2 * width}"
+        raise UsageError(
+            f"whitening_size={size} must divide the global batch of N={count}: {remedy}"
+        )
     return size

@@ -1,135 +1,167 @@
-"""One file a method: its heads, its loss call, what it keeps beside the parameters."""
+"""One file per method: its heads, its loss call, and what it keeps beside the parameters."""
 
+import dataclasses
 import importlib
-import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from jax_bt import mesh, models
-from jax_bt.methods.networks import Networks
+from jax import Array
 
-NOT_METHODS = {"branches", "momentum", "networks", "nothing"}
+from jax_bt.errors import UsageError
+from jax_bt.methods._context import Context as Context
+from jax_bt.methods._networks import Networks as Networks
+from jax_bt.methods._networks import Outputs as Outputs
+from jax_bt.methods._networks import Variables
+from jax_bt.methods._options import check_options, options_of
 
-# What a run gives to those functions of a method that name it among their keywords.
-GIVEN = ("axis_name", "step", "total_steps", "key", "draw")
+PyTree = Any
 
 
 def names() -> list[str]:
-    """The methods there are: the file names of this folder."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in NOT_METHODS)
+    """The methods: the files of this folder without a leading underscore."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 
 
 def load(name: str) -> ModuleType:
-    """The method's module.
+    """The module of a method.
 
     Raises:
-      ValueError: there is no such method.
+      UsageError: there is no such method.
     """
     if name not in names():
-        raise ValueError(f"no method {name!r}: choose one of {', '.join(names())}")
+        raise UsageError(f"no method {name!r}: choose one of {', '.join(names())}")
     return importlib.import_module(f"{__name__}.{name}")
 
 
-def make_networks(
-    method: ModuleType,
-    encoder: Mapping[str, Any],
-    heads: Mapping[str, Any],
-    *,
-    encoder_b: Mapping[str, Any] | None = None,
-    micro_batches: int = 1,
-) -> Networks:
-    """Builds encoder and heads for the training mesh.
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A method with its options bound, as a training step uses it.
 
-    Args:
-      method: a module of this folder.
-      encoder: "name" and the other keywords of ``models.make``.
-      heads: keywords of ``method.heads``.
-      encoder_b: the same of the second branch's own encoder, which then has its own heads; None
-        for branches that share weights.
-      micro_batches: the encoder takes a batch in so many parts (``networks.in_parts``).
+    Attributes:
+      module: a file of this folder.
+      loss_options: keywords of the module's ``loss``.
+      target_options: keywords of its ``init_target`` and ``update_target``, each of which takes
+        those that it declares.
 
     Raises:
-      ValueError: an unknown encoder or option (the message lists the valid ones), or separate
-        branches for a method that has none.
+      UsageError: an option that the method does not have, or outside its range.
     """
-    check_options("heads", heads, method.heads)
-    for name, given in heads.items():
-        widths = given if isinstance(given, tuple) else (given,) if type(given) is int else ()
-        if not all(isinstance(w, int) and w > 0 for w in widths):
-            raise ValueError(f"heads.{name}={given}: widths are positive whole numbers")
-    made = _branch(method, encoder, heads)
-    if encoder_b is not None:
-        if getattr(method, "SHARED_ONLY", False):
-            raise ValueError(f'{_name(method)} has no separate branches: use branches="shared"')
-        made |= {f"{n}_b": module for n, module in _branch(method, encoder_b, heads).items()}
-    return Networks(made, micro_batches)
 
+    module: ModuleType
+    loss_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    target_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-def _branch(method: ModuleType, encoder: Mapping[str, Any], heads: Mapping[str, Any]) -> dict:
-    module = models.make(**encoder, axis_name=mesh.AXIS)
-    made = method.heads(module.width_out, **heads)
-    for name, head in made.items():
-        if getattr(head, "widths", None) == ():
-            raise ValueError(f"heads.{name}=(): {_name(method)} needs at least one layer there")
-    fields = {"dtype": module.dtype, "axis_name": mesh.AXIS, "norm_group": module.norm_group}
-    return {"encoder": module, **{name: _placed(head, fields) for name, head in made.items()}}
+    def __post_init__(self) -> None:
+        check_options(self.name, "loss", self.loss_options, self.module.loss)
+        check_options(self.name, "target", self.target_options, *target_functions(self.module))
 
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return self.module.__name__.rpartition(".")[2]
 
-def _placed(head: Any, fields: Mapping[str, Any]) -> Any:
-    """The head with the encoder's dtype, mesh axis and groups where it states none itself."""
-    return head.clone(**{k: v for k, v in fields.items() if getattr(head, k, "absent") is None})
+    @property
+    def least_scale(self) -> float | None:
+        """Least healthy deviation of the embeddings; None for losses that do not see lengths."""
+        return getattr(self.module, "LEAST_SCALE", None)
 
-
-def options_of(*functions: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The options a config may set: the keyword-only parameters, less what a run gives."""
-    return {
-        p.name: p
-        for function in functions
-        for p in inspect.signature(function).parameters.values()
-        if p.kind is p.KEYWORD_ONLY and p.name not in GIVEN
-    }
-
-
-def loss_functions(method: ModuleType) -> tuple[Callable[..., Any], ...]:
-    """``loss`` and, where it passes further options on, the ``FORMULA`` that takes them."""
-    formula = getattr(method, "FORMULA", None)
-    return (method.loss,) if formula is None else (method.loss, formula)
-
-
-def check(method: ModuleType, *, loss: Mapping[str, Any], target: Mapping[str, Any]) -> None:
-    """Raises ValueError, listing the valid names, for an option that the method does not have."""
-    check_options("loss", loss, *loss_functions(method))
-    check_options("target", target, method.init_target, method.update_target)
-
-
-def check_views(method: ModuleType, count: int) -> None:
-    """Raises ValueError for a number of views that the method does not compare."""
-    only = getattr(method, "VIEWS", count)
-    if count != only:
-        raise ValueError(
-            f"{_name(method)} compares {only} views and the recipe has {count}: "
-            f"use --config.data.views={only}"
-        )
-
-
-def check_options(kind: str, options: Mapping[str, Any], *functions: Callable[..., Any]) -> None:
-    """Raises ValueError, listing the valid names, for an option that no function takes."""
-    valid = options_of(*functions)
-    for name in options:
-        if name not in valid:
-            method = functions[0].__module__.rpartition(".")[2]
-            raise ValueError(
-                f"{method} has no {kind} option {name!r}: it has {', '.join(valid) or 'none'}"
+    def check_views(self, count: int) -> None:
+        """Raises UsageError for a number of views that the method does not compare."""
+        only = getattr(self.module, "VIEWS", count)
+        if count != only:
+            raise UsageError(
+                f"{self.name} compares {only} views and the recipe has {count}: "
+                f"use --config.data.views={only}"
             )
 
+    def loss(
+        self,
+        networks: Networks,
+        variables: Variables,
+        target: PyTree,
+        views: tuple[Array, ...],
+        context: Context,
+    ) -> tuple[Array, Outputs]:
+        """The loss of a step and what else the step yields."""
+        return self.module.loss(networks, variables, target, views, context, **self.loss_options)
 
-def wanted(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those values that the function names among its parameters."""
-    parameters = inspect.signature(function).parameters
-    return {name: value for name, value in values.items() if name in parameters}
+    def init_target(self, networks: Networks, variables: Variables, context: Context) -> PyTree:
+        """What the method keeps beside the parameters at step 0; () for most methods."""
+        function = getattr(self.module, "init_target", None)
+        if function is None:
+            return ()
+        return function(networks, variables, context, **self._declared(function))
+
+    def update_target(
+        self, target: PyTree, params: PyTree, outputs: Outputs, context: Context
+    ) -> PyTree:
+        """What the method keeps after the optimiser's step."""
+        function = getattr(self.module, "update_target", None)
+        if function is None:
+            return target
+        return function(target, params, outputs, context, **self._declared(function))
+
+    def constrain(self, params: PyTree) -> PyTree:
+        """Moves parameters back to where the method wants them (SwAV: unit prototypes)."""
+        function = getattr(self.module, "constrain", None)
+        return params if function is None else function(params)
+
+    def _declared(self, function: Any) -> dict[str, Any]:
+        declared = options_of(function)
+        return {name: value for name, value in self.target_options.items() if name in declared}
 
 
-def _name(method: ModuleType) -> str:
-    return method.__name__.rpartition(".")[2]
+def target_functions(module: ModuleType) -> tuple[Any, ...]:
+    """The functions that declare a method's options of the target; None where it has none."""
+    return (getattr(module, "init_target", None), getattr(module, "update_target", None))
+
+
+def make_networks(
+    module: ModuleType,
+    encoder: Any,
+    heads: Mapping[str, Any],
+    *,
+    encoder_b: Any = None,
+    inputs: tuple[int, ...],
+    micro_batches: int = 1,
+) -> Networks:
+    """Joins an encoder with the heads of a method.
+
+    Args:
+      module: a file of this folder.
+      encoder: a Flax module with ``width_out``, such as ``models.make`` gives.
+      heads: keywords of the method's ``heads``.
+      encoder_b: the encoder of the second branch, which then has heads of its own; None for
+        branches that share weights.
+      inputs: shape of one example, (H, W, C).
+      micro_batches: number of sequential parts in which the encoder processes a batch.
+
+    Raises:
+      UsageError: an unknown option or one out of range, or separate branches for a method that
+        has none.
+    """
+    name = module.__name__.rpartition(".")[2]
+    check_options(name, "heads", heads, module.heads)
+    made = _branch(module, name, encoder, heads)
+    if encoder_b is not None:
+        if getattr(module, "SHARED_ONLY", False):
+            raise UsageError(f'{name} has no separate branches: use branches="shared"')
+        second = _branch(module, name, encoder_b, heads)
+        made |= {f"{role}_b": network for role, network in second.items()}
+    return Networks(made, inputs, micro_batches)
+
+
+def _branch(module: ModuleType, name: str, encoder: Any, heads: Mapping[str, Any]) -> dict:
+    made = module.heads(encoder.width_out, **heads)
+    for role, head in made.items():
+        if getattr(head, "widths", None) == ():
+            raise UsageError(f"heads.{role}=(): {name} needs at least one layer there")
+    # Heads compute like the encoder: its dtype, its mesh axis, its groups of batch statistics.
+    like = {"dtype": "dtype", "axis_name": "axis_name", "norm_group": "norm_group"}
+    for role, head in made.items():
+        unset = {ours: getattr(encoder, theirs, None) for ours, theirs in like.items()}
+        unset = {k: v for k, v in unset.items() if getattr(head, k, "absent") is None}
+        made[role] = head.clone(**unset)
+    return {"encoder": encoder, **made}

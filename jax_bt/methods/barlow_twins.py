@@ -3,25 +3,26 @@
 Reference: Zbontar et al. 2021, https://arxiv.org/abs/2103.03230
 """
 
+import functools
 from typing import Any
 
 from jax import Array
 
 from jax_bt import losses
-from jax_bt.methods import branches
-from jax_bt.methods.momentum import init_target as init_target
-from jax_bt.methods.momentum import update_target as update_target
-from jax_bt.methods.networks import Networks, Outputs, Variables
+from jax_bt.methods import _branches
+from jax_bt.methods._context import Context
+from jax_bt.methods._momentum import init_target as init_target
+from jax_bt.methods._momentum import update_target as update_target
+from jax_bt.methods._networks import Networks, Outputs, Variables
+from jax_bt.methods._options import Positive, Weight, Widths
 from jax_bt.models.heads import MLP
-
-FORMULA = losses.barlow_twins
 
 
 def heads(
     encoder_width: int,
     *,
-    projector: tuple[int, ...] = (8192, 8192, 8192),
-    predictor: tuple[int, ...] = (),
+    projector: Widths = (8192, 8192, 8192),
+    predictor: Widths = (),
     bias: bool = False,
     norm: bool = True,
 ) -> dict[str, Any]:
@@ -30,10 +31,8 @@ def heads(
     ``predictor`` widths, (8192, 8192) in Table 6, add a second such net behind it; ``norm=False``
     leaves batch norm out of both (Table 5).
     """
-    made = {"projector": MLP(projector, hidden_bias=bias, output_bias=bias, norm=norm)}
-    if predictor:
-        made["predictor"] = MLP(predictor, hidden_bias=bias, output_bias=bias, norm=norm)
-    return made
+    mlp = functools.partial(MLP, hidden_bias=bias, output_bias=bias, norm=norm)
+    return _branches.heads(mlp(projector), mlp(predictor))
 
 
 def loss(
@@ -41,20 +40,35 @@ def loss(
     variables: Variables,
     target: Any,
     views: tuple[Array, ...],
+    context: Context,
     *,
-    axis_name: str | None,
     stop_gradient: bool = False,
-    **options: Any,
+    lambd: Weight | str = 0.0051,
+    form: str = "auto",
+    terms: str = "both",
+    normalize: str = "batch",
+    correlation: str = "cross",
+    temperature: Positive | None = None,
+    eps: Positive = 1e-5,
+    precision: str | None = "highest",
 ) -> tuple[Array, Outputs]:
-    """``losses.barlow_twins`` of the views; ``options`` are its keywords.
+    """``losses.barlow_twins`` of the views; the options but the first are its keywords.
 
     With a predictor, ``stop_gradient`` or a momentum encoder: its mean over the ordered pairs of
     one view's prediction and another view's target.
     """
-    out = branches.run(networks, variables, target, views, stop_gradient=stop_gradient)
-
-    def formula(*z: Array) -> losses.BarlowTwins:
-        return losses.barlow_twins(*z, axis_name=axis_name, **options)
-
+    out = _branches.run(networks, variables, target, views, stop_gradient=stop_gradient)
+    formula = functools.partial(
+        losses.barlow_twins,
+        lambd=lambd,
+        axis_name=context.axis_name,
+        form=form,
+        terms=terms,
+        normalize=normalize,
+        correlation=correlation,
+        temperature=temperature,
+        eps=eps,
+        precision=precision,
+    )
     value = formula(*out.embeddings) if out.symmetric else out.both_directions(formula)
     return value.loss, out.outputs(**value._asdict())

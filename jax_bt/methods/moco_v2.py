@@ -15,27 +15,30 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import losses, stats
-from jax_bt.methods import momentum as momentum_encoder
-from jax_bt.methods.networks import Networks, Outputs, Variables
+from jax_bt.errors import UsageError
+from jax_bt.methods import _momentum
+from jax_bt.methods._context import Context
+from jax_bt.methods._networks import Networks, Outputs, Variables
+from jax_bt.methods._options import Count, Positive, Share, Widths
 from jax_bt.models.heads import MLP
 
 SHARED_ONLY = True  # the key encoder is an average of the one query encoder
 VIEWS = 2
 
 
-def heads(encoder_width: int, *, projector: tuple[int, ...] = (2048, 128)) -> dict[str, Any]:
+def heads(encoder_width: int, *, projector: Widths = (2048, 128)) -> dict[str, Any]:
     """Linear-ReLU-Linear with biases and without norm."""
     return {"projector": MLP(projector, hidden_bias=True, output_bias=True, norm=False)}
 
 
 def init_target(
-    networks: Networks, variables: Variables, *, key: Array, queue_size: int = 65536
+    networks: Networks, variables: Variables, context: Context, *, queue_size: Count = 65536
 ) -> dict[str, Any]:
     """The key encoder, a copy; and a queue (D, K) of random unit columns, filled from column 0."""
     width = networks.modules["projector"].widths[-1]
-    queue = stats.l2_normalize(jax.random.normal(key, (width, queue_size)), axis=0)
+    queue = stats.l2_normalize(jax.random.normal(context.key, (width, queue_size)), axis=0)
     pointer = jnp.zeros((), jnp.int32)
-    copied = momentum_encoder.copy(networks, variables)
+    copied = _momentum.copy(networks, variables)
     return {**copied, "queue": queue, "pointer": pointer}
 
 
@@ -44,9 +47,9 @@ def loss(
     variables: Variables,
     target: dict[str, Any],
     views: tuple[Array, Array],
+    context: Context,
     *,
-    axis_name: str | None,
-    temperature: float = 0.2,
+    temperature: Positive = 0.2,
 ) -> tuple[Array, Outputs]:
     """``losses.info_nce``: the first view asks, the second view's key answers; one direction."""
     q, variables = networks(variables, views[0])
@@ -57,7 +60,7 @@ def loss(
         k["projector"],
         target["queue"],
         temperature=temperature,
-        axis_name=axis_name,
+        axis_name=context.axis_name,
     ).loss
     return value, Outputs(
         terms={"loss": value},
@@ -69,7 +72,12 @@ def loss(
 
 
 def update_target(
-    target: dict[str, Any], params: Any, outputs: Outputs, *, momentum: float = 0.999
+    target: dict[str, Any],
+    params: Any,
+    outputs: Outputs,
+    context: Context,
+    *,
+    momentum: Share = 0.999,
 ) -> dict[str, Any]:
     """Replaces the oldest keys by the step's, in the batch's order; then moves the key encoder.
 
@@ -79,12 +87,12 @@ def update_target(
     queue, pointer = target["queue"], target["pointer"]
     size, batch = queue.shape[1], keys.shape[1]
     if size % batch:
-        raise ValueError(
+        raise UsageError(
             f"moco_v2: queue_size {size} is not a multiple of batch_size {batch}: "
             f"use --config.target.queue_size={max(size // batch, 1) * batch}"
         )
     return {
-        "params": momentum_encoder.move(target["params"], params, momentum),
+        "params": _momentum.move(target["params"], params, momentum),
         "batch_stats": outputs.kept,
         "queue": lax.dynamic_update_slice(queue, keys.astype(queue.dtype), (0, pointer)),
         "pointer": (pointer + batch) % size,

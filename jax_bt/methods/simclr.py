@@ -8,17 +8,17 @@ from typing import Any
 from jax import Array
 
 from jax_bt import losses
-from jax_bt.methods import branches
-from jax_bt.methods.networks import Networks, Outputs, Variables
-from jax_bt.methods.nothing import init_target as init_target
-from jax_bt.methods.nothing import update_target as update_target
+from jax_bt.methods import _branches
+from jax_bt.methods._context import Context
+from jax_bt.methods._networks import Networks, Outputs, Variables
+from jax_bt.methods._options import Positive, Widths
 from jax_bt.models.heads import MLP
 
 VIEWS = 2
 
 
 def heads(
-    encoder_width: int, *, projector: tuple[int, ...] = (2048, 2048, 128), norm: bool = True
+    encoder_width: int, *, projector: Widths = (2048, 2048, 128), norm: bool = True
 ) -> dict[str, Any]:
     """Linear-BN-ReLU, then Linear-BN without shift; no biases. Hidden layers as wide as the input.
 
@@ -33,13 +33,15 @@ def heads(
 def loss(
     networks: Networks,
     variables: Variables,
-    target: tuple[()],
+    target: Any,
     views: tuple[Array, Array],
+    context: Context,
     *,
-    axis_name: str | None,
-    temperature: float = 0.1,
+    temperature: Positive = 0.1,
 ) -> tuple[Array, Outputs]:
     """``losses.nt_xent``: negatives are the other examples of the global batch, in both views."""
-    out = branches.run(networks, variables, target, views)
-    value = losses.nt_xent(*out.embeddings, temperature=temperature, axis_name=axis_name).loss
+    out = _branches.run(networks, variables, target, views)
+    value = losses.nt_xent(
+        *out.embeddings, temperature=temperature, axis_name=context.axis_name
+    ).loss
     return value, out.outputs(loss=value)

@@ -8,10 +8,10 @@ from typing import Any
 from jax import Array
 
 from jax_bt import losses
-from jax_bt.methods import branches
-from jax_bt.methods.networks import Networks, Outputs, Variables
-from jax_bt.methods.nothing import init_target as init_target
-from jax_bt.methods.nothing import update_target as update_target
+from jax_bt.methods import _branches
+from jax_bt.methods._context import Context
+from jax_bt.methods._networks import Networks, Outputs, Variables
+from jax_bt.methods._options import Weight, Widths
 from jax_bt.models.heads import MLP
 
 SHARED_ONLY = True  # a prediction meets the projection of the same network
@@ -21,8 +21,8 @@ VIEWS = 2
 def heads(
     encoder_width: int,
     *,
-    projector: tuple[int, ...] = (2048, 2048, 2048),
-    predictor: tuple[int, ...] = (512, 2048),
+    projector: Widths = (2048, 2048, 2048),
+    predictor: Widths = (512, 2048),
     norm: bool = True,
 ) -> dict[str, Any]:
     """The projector ends in batch norm without scale and shift; the predictor in a plain Linear.
@@ -30,29 +30,29 @@ def heads(
     ``predictor=()`` leaves it out, and ``norm=False`` all batch norm (VICReg's Table 4).
     """
     output_norm = "plain" if norm else "none"
-    made = {"projector": MLP(projector, norm=norm, output_norm=output_norm)}
-    if predictor:
-        made["predictor"] = MLP(predictor, output_bias=True, norm=norm)
-    return made
+    return _branches.heads(
+        MLP(projector, norm=norm, output_norm=output_norm),
+        MLP(predictor, output_bias=True, norm=norm),
+    )
 
 
 def loss(
     networks: Networks,
     variables: Variables,
-    target: tuple[()],
+    target: Any,
     views: tuple[Array, Array],
+    context: Context,
     *,
-    axis_name: str | None,
-    variance_weight: float = 0.0,
-    covariance_weight: float = 0.0,
+    variance_weight: Weight = 0.0,
+    covariance_weight: Weight = 0.0,
 ) -> tuple[Array, Outputs]:
     """``losses.simsiam`` of both directions, and VICReg's terms if they have weights."""
-    out = branches.run(networks, variables, target, views, stop_gradient=True)
-    value = losses.simsiam(*out.predictions, *out.targets, axis_name=axis_name).loss
-    added, terms = branches.spread(
-        out.embeddings,
+    out = _branches.run(networks, variables, target, views, stop_gradient=True)
+    value = losses.simsiam(*out.predictions, *out.targets, axis_name=context.axis_name).loss
+    return _branches.outputs_with_spread(
+        out,
+        value,
         variance_weight=variance_weight,
         covariance_weight=covariance_weight,
-        axis_name=axis_name,
+        axis_name=context.axis_name,
     )
-    return value + added, out.outputs(loss=value + added, **terms)

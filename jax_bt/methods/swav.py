@@ -10,19 +10,22 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import losses, stats
-from jax_bt.methods.networks import Networks, Outputs, Variables
-from jax_bt.models.heads import MLP, Prototypes
+from jax_bt.errors import UsageError
+from jax_bt.methods._context import Context
+from jax_bt.methods._networks import Networks, Outputs, Variables
+from jax_bt.methods._options import Count, CountOrZero, Positive, Widths
+from jax_bt.models.heads import MLP, Linear
 
 SHARED_ONLY = True  # all crops are scored against one set of prototypes
 
 
 def heads(
-    encoder_width: int, *, projector: tuple[int, ...] = (2048, 128), prototypes: int = 3000
+    encoder_width: int, *, projector: Widths = (2048, 128), prototypes: Count = 3000
 ) -> dict[str, Any]:
     """Linear-BN-ReLU-Linear with biases, then scores against the prototypes, in float32."""
     return {
         "projector": MLP(projector, hidden_bias=True, output_bias=True),
-        "prototypes": Prototypes(prototypes, dtype=jnp.float32),
+        "prototypes": Linear(prototypes, use_bias=False, dtype=jnp.float32),
     }
 
 
@@ -35,7 +38,9 @@ def constrain(params: dict[str, Any]) -> dict[str, Any]:
     return {**params, "prototypes": {"kernel": kernel}}
 
 
-def init_target(networks: Networks, variables: Variables, *, queue_size: int = 0) -> Any:
+def init_target(
+    networks: Networks, variables: Variables, context: Context, *, queue_size: CountOrZero = 0
+) -> Any:
     """A queue of embeddings of both large crops (2, M, D), empty; () for batches that need none."""
     width = networks.modules["projector"].widths[-1]
     return jnp.zeros((2, queue_size, width)) if queue_size else ()
@@ -46,13 +51,12 @@ def loss(
     variables: Variables,
     target: Any,
     views: tuple[Array, ...],
+    context: Context,
     *,
-    axis_name: str | None,
-    step: Array,
-    temperature: float = 0.1,
-    epsilon: float = 0.05,
-    iterations: int = 3,
-    freeze_steps: int = 313,
+    temperature: Positive = 0.1,
+    epsilon: Positive = 0.05,
+    iterations: Count = 3,
+    freeze_steps: CountOrZero = 313,
 ) -> tuple[Array, Outputs]:
     """``losses.swav``: the codes of the first two crops, predicted by all the others.
 
@@ -69,7 +73,7 @@ def loss(
     z = stats.l2_normalize(out["projector"])
 
     kernel = variables["params"]["prototypes"]["kernel"]
-    kernel = jnp.where(step < freeze_steps, lax.stop_gradient(kernel), kernel)
+    kernel = jnp.where(context.step < freeze_steps, lax.stop_gradient(kernel), kernel)
     held = {**variables, "params": {"prototypes": {"kernel": kernel}}}
 
     def scores_of(z: Array) -> Array:
@@ -81,18 +85,19 @@ def loss(
             temperature=temperature,
             epsilon=epsilon,
             iterations=iterations,
-            axis_name=axis_name,
+            axis_name=context.axis_name,
             **queue,
         )
 
     def with_queue() -> losses.SwAV:
-        share, rest = divmod(target.shape[1], stats.axis_size(axis_name))
+        devices = stats.axis_size(context.axis_name)
+        share, rest = divmod(target.shape[1], devices)
         if rest:
-            raise ValueError(
-                f"swav: queue_size {target.shape[1]} does not divide over "
-                f"{stats.axis_size(axis_name)} devices"
+            raise UsageError(
+                f"swav: queue_size {target.shape[1]} does not divide over {devices} devices: "
+                f"use --config.target.queue_size={max(share, 1) * devices}"
             )
-        first = stats.shard_index(axis_name) * share
+        first = stats.shard_index(context.axis_name) * share
         return formula(queue_scores=scores_of(lax.dynamic_slice_in_dim(target, first, share, 1)))
 
     if len(target):
@@ -110,11 +115,16 @@ def loss(
 
 
 def update_target(
-    target: Any, params: Any, outputs: Outputs, *, step: Array, queue_start: int = 0
+    target: Any,
+    params: Any,
+    outputs: Outputs,
+    context: Context,
+    *,
+    queue_start: CountOrZero = 0,
 ) -> Any:
     """Puts the step's embeddings in front of the queue, from step ``queue_start`` on."""
     if not len(target):
         return target
     new = jnp.stack(outputs.embeddings[:2]).astype(target.dtype)
     moved = jnp.concatenate([new, target], axis=1)[:, : target.shape[1]]
-    return jnp.where(step >= queue_start, moved, target)
+    return jnp.where(context.step >= queue_start, moved, target)

@@ -3,27 +3,29 @@
 Reference: Bardes et al. 2022, https://arxiv.org/abs/2105.04906
 """
 
+import functools
 import warnings
 from typing import Any
 
 from jax import Array
 
 from jax_bt import losses
-from jax_bt.methods import branches
-from jax_bt.methods.momentum import init_target as init_target
-from jax_bt.methods.momentum import update_target as update_target
-from jax_bt.methods.networks import Networks, Outputs, Variables
+from jax_bt.methods import _branches
+from jax_bt.methods._context import Context
+from jax_bt.methods._momentum import init_target as init_target
+from jax_bt.methods._momentum import update_target as update_target
+from jax_bt.methods._networks import Networks, Outputs, Variables
+from jax_bt.methods._options import Positive, Weight, Widths
 from jax_bt.models.heads import MLP
 
-FORMULA = losses.vicreg
 LEAST_SCALE = 0.1  # deviation of the embeddings, which the variance term holds near gamma = 1
 
 
 def heads(
     encoder_width: int,
     *,
-    projector: tuple[int, ...] = (8192, 8192, 8192),
-    predictor: tuple[int, ...] = (),
+    projector: Widths = (8192, 8192, 8192),
+    predictor: Widths = (),
     bias: bool = True,
     norm: bool = True,
 ) -> dict[str, Any]:
@@ -32,10 +34,8 @@ def heads(
     ``predictor`` widths add a second such net behind it, and ``norm=False`` leaves batch norm out
     of both (Table 4).
     """
-    made = {"projector": MLP(projector, hidden_bias=bias, norm=norm)}
-    if predictor:
-        made["predictor"] = MLP(predictor, hidden_bias=bias, norm=norm)
-    return made
+    mlp = functools.partial(MLP, hidden_bias=bias, norm=norm)
+    return _branches.heads(mlp(projector), mlp(predictor))
 
 
 def loss(
@@ -43,15 +43,20 @@ def loss(
     variables: Variables,
     target: Any,
     views: tuple[Array, ...],
+    context: Context,
     *,
-    axis_name: str | None,
     stop_gradient: bool = False,
-    invariance_weight: float = 25.0,
-    variance_weight: float = 25.0,
-    covariance_weight: float = 1.0,
-    **options: Any,
+    invariance_weight: Weight = 25.0,
+    variance_weight: Weight = 25.0,
+    covariance_weight: Weight = 1.0,
+    gamma: Positive = 1.0,
+    eps: Positive = 1e-4,
+    form: str = "auto",
+    normalize: str = "none",
+    halve_variance: bool = True,
+    precision: str | None = "highest",
 ) -> tuple[Array, Outputs]:
-    """``losses.vicreg`` of the views; ``options`` are its keywords.
+    """``losses.vicreg`` of the views; the options but the first are its keywords.
 
     With a predictor, ``stop_gradient`` or a momentum encoder the invariance is the mean over the
     ordered pairs of one view's prediction and another view's target; variance and covariance stay
@@ -64,16 +69,24 @@ def loss(
             "training collapses or is unstable (Table 7 of the paper)",
             stacklevel=2,
         )
-    options |= {"axis_name": axis_name}
-    weights = {"variance_weight": variance_weight, "covariance_weight": covariance_weight}
-    out = branches.run(networks, variables, target, views, stop_gradient=stop_gradient)
+    formula = functools.partial(
+        losses.vicreg,
+        variance_weight=variance_weight,
+        covariance_weight=covariance_weight,
+        gamma=gamma,
+        eps=eps,
+        axis_name=context.axis_name,
+        form=form,
+        normalize=normalize,
+        halve_variance=halve_variance,
+        precision=precision,
+    )
+    out = _branches.run(networks, variables, target, views, stop_gradient=stop_gradient)
     if out.symmetric:
-        value = losses.vicreg(
-            *out.embeddings, invariance_weight=invariance_weight, **weights, **options
-        )
+        value = formula(*out.embeddings, invariance_weight=invariance_weight)
     else:
-        value = losses.vicreg(*out.embeddings, invariance_weight=0.0, **weights, **options)
-        invariance = out.both_directions(lambda p, t: losses.vicreg(p, t, **options).invariance)
+        value = formula(*out.embeddings, invariance_weight=0.0)
+        invariance = out.both_directions(lambda p, t: formula(p, t).invariance)
         value = value._replace(
             loss=value.loss + invariance_weight * invariance, invariance=invariance
         )

@@ -9,14 +9,14 @@ import jax
 from jax import Array
 
 from jax_bt import losses, stats
-from jax_bt.methods import branches
-from jax_bt.methods.networks import Networks, Outputs, Variables
-from jax_bt.methods.nothing import init_target as init_target
-from jax_bt.methods.nothing import update_target as update_target
+from jax_bt.methods import _branches
+from jax_bt.methods._context import Context
+from jax_bt.methods._networks import Networks, Outputs, Variables
+from jax_bt.methods._options import Count, Weight, Widths
 from jax_bt.models.heads import MLP
 
 
-def heads(encoder_width: int, *, projector: tuple[int, ...] = (1024, 64)) -> dict[str, Any]:
+def heads(encoder_width: int, *, projector: Widths = (1024, 64)) -> dict[str, Any]:
     """Linear-BN-ReLU-Linear with biases, to 64 dimensions on CIFAR and 128 on larger images."""
     return {"projector": MLP(projector, hidden_bias=True, output_bias=True)}
 
@@ -24,14 +24,13 @@ def heads(encoder_width: int, *, projector: tuple[int, ...] = (1024, 64)) -> dic
 def loss(
     networks: Networks,
     variables: Variables,
-    target: tuple[()],
+    target: Any,
     views: tuple[Array, ...],
+    context: Context,
     *,
-    axis_name: str | None,
-    key: Array,
-    iterations: int = 1,
-    whitening_size: int | None = None,
-    eps: float = 0.0,
+    iterations: Count = 1,
+    whitening_size: Count | None = None,
+    eps: Weight = 0.0,
     normalize: bool = True,
 ) -> tuple[Array, Outputs]:
     """``losses.w_mse`` of two, four or any number of views.
@@ -40,14 +39,14 @@ def loss(
     the embedding's width. The batch itself is in random order, so that one iteration takes it as it
     is; more take the mean over as many draws, the same on every device.
     """
-    out = branches.run(networks, variables, target, views)
+    out = _branches.run(networks, variables, target, views)
     permutation = None
     if iterations > 1:
         count, width = out.embeddings[0].shape
-        count *= stats.axis_size(axis_name)
+        count *= stats.axis_size(context.axis_name)
         whitening_size = min(whitening_size or 2 * width, count)
         draws = jax.vmap(lambda k: jax.random.permutation(k, count))
-        permutation = draws(jax.random.split(key, iterations))
+        permutation = draws(jax.random.split(context.key, iterations))
         permutation = permutation.reshape(iterations, -1, whitening_size)
     value = losses.w_mse(
         *out.embeddings,
@@ -55,6 +54,6 @@ def loss(
         whitening_size=whitening_size,
         eps=eps,
         normalize=normalize,
-        axis_name=axis_name,
+        axis_name=context.axis_name,
     ).loss
     return value, out.outputs(loss=value)

@@ -2,13 +2,12 @@
 
 from typing import Any
 
+from jax_bt.errors import UsageError
 from jax_bt.models import heads as heads
-from jax_bt.models import norm as norm
 from jax_bt.models import resnet as resnet
+from jax_bt.models._batch_norm import BatchNorm as BatchNorm
 from jax_bt.models.heads import MLP as MLP
 from jax_bt.models.heads import Linear as Linear
-from jax_bt.models.heads import Prototypes as Prototypes
-from jax_bt.models.norm import BatchNorm as BatchNorm
 from jax_bt.models.resnet import ResNet as ResNet
 
 ENCODERS = {
@@ -34,12 +33,12 @@ def make(name: str, **options: Any) -> ResNet:
       The module; its ``width_out`` is the width of its features.
 
     Raises:
-      ValueError: if there is no encoder of that name, or no such option.
+      UsageError: if there is no encoder of that name, or no such option.
     """
     if name not in ENCODERS:
-        raise ValueError(f"encoder {name!r} is not one of {', '.join(ENCODERS)}")
+        raise UsageError(f"encoder {name!r} is not one of {', '.join(ENCODERS)}")
     valid = [field for field in ResNet.__dataclass_fields__ if field not in ("parent", "name")]
     unknown = sorted(set(options) - set(valid))
     if unknown:
-        raise ValueError(f"encoder option {unknown[0]!r} is not one of {', '.join(valid)}")
+        raise UsageError(f"encoder option {unknown[0]!r} is not one of {', '.join(valid)}")
     return ENCODERS[name](**options)

@@ -1,14 +1,13 @@
-"""What is trained beside the encoder: projectors, predictors, prototypes and linear probes."""
+"""Heads trained beside the encoder: projectors, predictors and prototypes."""
 
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
-from jax.nn.initializers import Initializer
 
-from jax_bt.models.init import linear_uniform
-from jax_bt.models.norm import BatchNorm
+from jax_bt.models._batch_norm import BatchNorm
+from jax_bt.models._init import linear_uniform
 
 OUTPUT_NORMS = ("none", "affine", "scale", "plain")
 
@@ -19,29 +18,23 @@ class Linear(nn.Module):
     Attributes:
       features: width of the result.
       use_bias: learn a bias.
-      kernel_init: initialiser of the kernel; None for torch's.
-      bias_init: initialiser of the bias; None for torch's.
       dtype: of the computation; None takes the wider of input and parameters.
       param_dtype: of the parameters.
     """
 
     features: int
     use_bias: bool = True
-    kernel_init: Initializer | None = None
-    bias_init: Initializer | None = None
     dtype: Any = None
     param_dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """(..., D) -> (..., features)."""
-        fan_in = x.shape[-1]
-        kernel_init = self.kernel_init or linear_uniform(fan_in)
-        kernel = self.param("kernel", kernel_init, (fan_in, self.features), self.param_dtype)
-        bias = None
-        if self.use_bias:
-            bias_init = self.bias_init or linear_uniform(fan_in)
-            bias = self.param("bias", bias_init, (self.features,), self.param_dtype)
+    def __call__(self, x: Array, train: bool = False) -> Array:
+        """(..., D) -> (..., features); training makes no difference."""
+        draw = linear_uniform(x.shape[-1])
+        kernel = self.param("kernel", draw, (x.shape[-1], self.features), self.param_dtype)
+        bias = (
+            self.param("bias", draw, (self.features,), self.param_dtype) if self.use_bias else None
+        )
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = x @ kernel
         return y if bias is None else y + bias
@@ -99,30 +92,3 @@ class MLP(nn.Module):
             }
             x = BatchNorm(name=f"bn_{last}", **learned, **over, **types)(x, train)
         return x
-
-
-class Prototypes(nn.Module):
-    """Scores of embeddings against K learned prototypes: x @ kernel, kernel (D, K).
-
-    The caller l2-normalises both: the rows of x at each call, the kernel's columns at each step.
-
-    Attributes:
-      count: number of prototypes K.
-      dtype: of the computation; None takes the wider of input and parameters.
-      param_dtype: of the kernel.
-
-    Reference: Caron et al. 2020 (SwAV), https://arxiv.org/abs/2006.09882
-    """
-
-    count: int
-    dtype: Any = None
-    param_dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array, train: bool = False) -> Array:
-        """(N, D) -> (N, K); training makes no difference."""
-        fan_in = x.shape[-1]
-        shape = (fan_in, self.count)
-        kernel = self.param("kernel", linear_uniform(fan_in), shape, self.param_dtype)
-        x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
-        return x @ kernel

@@ -7,8 +7,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from jax_bt.models.init import kaiming_normal
-from jax_bt.models.norm import BatchNorm
+from jax_bt.errors import UsageError
+from jax_bt.models._batch_norm import BatchNorm
+from jax_bt.models._init import kaiming_normal
 
 STEMS = ("imagenet", "cifar", "cifar_pad2")
 
@@ -122,7 +123,7 @@ class ResNet(nn.Module):
           ValueError: if ``stem`` is not one of STEMS.
         """
         if self.stem not in STEMS:
-            raise ValueError(f"stem={self.stem!r} is not one of {', '.join(STEMS)}")
+            raise UsageError(f"stem={self.stem!r} is not one of {', '.join(STEMS)}")
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         conv = functools.partial(nn.Conv, use_bias=False, kernel_init=kaiming_normal, **types)
         norm = functools.partial(

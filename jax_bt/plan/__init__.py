@@ -8,12 +8,11 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from jax_bt import mesh as meshes
-from jax_bt import run as runs
+from jax_bt.devices.mesh import make_mesh
 from jax_bt.errors import UsageError
-from jax_bt.plan import chips, hlo, program, report
+from jax_bt.plan import chips, hlo, program, report, sizes
 from jax_bt.plan.report import text
-from jax_bt.plan.sizes import train_size as find_size
+from jax_bt.train.build import build, read_data
 
 
 def plan(
@@ -48,7 +47,7 @@ def plan(
     kind = program.backend(backend)
     if effort not in program.EFFORTS:
         raise UsageError(f"--effort={effort}: it is {' or '.join(program.EFFORTS)}")
-    size = find_size(config, train_size)
+    size = sizes.train_size(read_data(config), train_size)
     # XLA's count of the work would take them for a part of every step.
     config = config.copy_and_resolve_references()
     config.diagnostics_every = 0
@@ -81,7 +80,7 @@ def plan(
         "hbm_bytes_per_device": hbm,
         "bytes_per_device": bytes_,
         **costs,
-        **report.schedule(run, config.batch_size, target.chips, costs["step_seconds_bound"]),
+        **report.schedule(run, target.chips, costs["step_seconds_bound"]),
         "compile_seconds": seconds,
     }
 
@@ -99,11 +98,11 @@ def check_output(path: str | os.PathLike[str]) -> None:
 
 
 def _compile(config: ConfigDict, size: int, target: chips.Slice, kind: str, effort: str):
-    run = runs.build(config, size, meshes.make_mesh(program.devices(target, kind)))
-    state, batch = runs.abstract(run, config)
+    run = build(config, make_mesh(program.devices(target, kind)), train_size=size)
+    state, batch = run.abstract()
     what = "a TPU" if kind == "tpu" else "simulated CPU devices"
     with program.ticking(f"compiling the step for {target.name} with {what}; minutes at full size"):
-        made = program.make(run, config, state, batch, effort)
+        made = program.make(run, state, batch, effort)
     return run, state, batch, made
 
 

@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 import jax
 from jax.experimental import topologies
 from jax.experimental.compilation_cache import compilation_cache
-from ml_collections import ConfigDict
 
-from jax_bt import run as runs
 from jax_bt.errors import UsageError
 from jax_bt.plan import chips
+from jax_bt.train.build import Run
 
 PyTree = Any
 SIMULATED = "cpu (simulated)"
@@ -99,9 +98,9 @@ def devices(target: chips.Slice, kind: str) -> list[jax.Device]:
     return list(described.devices)
 
 
-def make(run: runs.Run, config: ConfigDict, state: PyTree, batch: PyTree, effort: str) -> Program:
+def make(run: Run, state: PyTree, batch: PyTree, effort: str) -> Program:
     """Compiles the step of a run from shapes alone."""
-    lowered = runs.traced_step(run, config).lower(state, batch)
+    lowered = run.train_step.lower(state, batch)
     start = time.perf_counter()
     try:
         with _effort(effort), _uncached(run):
@@ -139,7 +138,7 @@ def _effort(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _uncached(run: runs.Run) -> Iterator[None]:
+def _uncached(run: Run) -> Iterator[None]:
     """Keeps a TPU's program out of jax's cache on disk, which cannot give it back without one."""
     before = jax.config.jax_enable_compilation_cache
     try:

@@ -4,9 +4,9 @@ from typing import Any
 
 import jax
 
-from jax_bt import run as runs
 from jax_bt.plan import chips, hlo, loops
 from jax_bt.plan.program import SIMULATED, Program
+from jax_bt.train.build import Run
 
 PyTree = Any
 
@@ -95,12 +95,12 @@ def work(cost: dict[str, float], hlo_text: str, target: chips.Slice) -> dict[str
     }
 
 
-def schedule(run: runs.Run, batch_size: int, chip_count: int, step_seconds: float) -> dict:
+def schedule(run: Run, chip_count: int, step_seconds: float) -> dict:
     """The whole run at a step time: images_per_second, hours, chip_hours."""
     hours = run.total_steps * step_seconds / 3600
     return {
         "total_steps": run.total_steps,
-        "images_per_second": batch_size / step_seconds,
+        "images_per_second": run.data.batch_size / step_seconds,
         "hours": hours,
         "chip_hours": hours * chip_count,
     }

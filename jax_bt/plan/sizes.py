@@ -1,10 +1,9 @@
-"""How many examples a run trains on, without the data set where it is a well-known one."""
-
-from ml_collections import ConfigDict
+"""Number of training examples of a run, without the data set where it is a well-known one."""
 
 from jax_bt import data
-from jax_bt.data import splits
-from jax_bt.errors import UsageError
+from jax_bt.data.sources import splits
+from jax_bt.errors import DataError, UsageError
+from jax_bt.train.build import Data
 
 # The TFDS catalogue's numbers of examples.
 KNOWN = {
@@ -16,8 +15,12 @@ KNOWN = {
 }
 
 
-def train_size(config: ConfigDict, given: int | None = None) -> int:
+def train_size(reads: Data, given: int | None = None) -> int:
     """Examples of the training split: as given, as known, or as the prepared data set says.
+
+    Args:
+      reads: what the run reads.
+      given: the number, where the user knows it.
 
     Raises:
       UsageError: none of the three.
@@ -26,10 +29,10 @@ def train_size(config: ConfigDict, given: int | None = None) -> int:
         if given < 1:
             raise UsageError(f"--train_size={given}: give the number of training examples")
         return given
-    name, split = config.data.name, config.data.train
+    name, split = reads.name, reads.train
     if name in KNOWN:
         return sum(stop - start for _, start, stop in splits.parse(split, KNOWN[name], name))
     try:
-        return data.load(name, data_dir=config.data.data_dir).size(split)
-    except data.DataError as error:
+        return data.load(name, data_dir=reads.data_dir).size(split)
+    except DataError as error:
         raise UsageError(f"{error}; or give the number of examples by --train_size=N") from error

@@ -9,7 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
-from jax_bt.evaluate.compare import title
+from jax_bt.evaluate import title
 from jax_bt.report import style
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from jax_bt.evaluate.compare import percent, title
-from jax_bt.report import charts, curves, sheets, style
+from jax_bt.evaluate import cells
+from jax_bt.report import charts, curves, sheets, style, table
 
 NAME = "index.html"
 TERMS = ("loss", "invariance", "variance", "covariance", "redundancy")
@@ -51,7 +51,7 @@ def write(
 
     Args:
       workdir: directory of the run.
-      history: records of metrics.jsonl (``metrics.read``).
+      history: records of metrics.jsonl (``history.read``).
       terms: loss terms to draw; None takes loss, invariance, variance, covariance, redundancy.
       correlations: (before, after) training, each (D, D) of two views' embeddings.
       spectra: (before, after), each a vector of ``diagnostics.spectrum``.
@@ -133,7 +133,7 @@ def _facts(summary: Mapping[str, Any]) -> str:
     if summary.get("seconds") is not None:
         facts.append(("training time", _duration(summary["seconds"])))
     if summary.get("images_per_second"):
-        facts.append(("images a second", f"{summary['images_per_second']:,.0f}"))
+        facts.append(("images per second", f"{summary['images_per_second']:,.0f}"))
     for name, value in (summary.get("final_loss") or {}).items():
         text = "not finite" if value is None else f"{value:,.4g}"
         facts.append((f"final {name}" if name == "loss" else name, text))
@@ -154,22 +154,22 @@ def _duration(seconds: float) -> str:
 def _table(results: Sequence[Mapping[str, Any]]) -> str:
     kinds = list(dict.fromkeys(result["features"] for result in results))
     protocols = list(dict.fromkeys(result["protocol"] for result in results))
-    cells = {(r["features"], r["protocol"]): r for r in results}
-    best = {p: max(r["top1"] for (_, other), r in cells.items() if other == p) for p in protocols}
-    head = "".join(f"<th>{html.escape(title(p))}</th>" for p in protocols)
-    rows = []
-    for kind in kinds:
-        row = f'<th style="color:{style.KIND.get(kind, style.INK)}">{html.escape(title(kind))}</th>'
-        for protocol in protocols:
-            record = cells.get((kind, protocol))
-            mark = ' class="best"' if record and record["top1"] == best[protocol] else ""
-            row += f"<td{mark}>{percent(record) if record else ''}</td>"
-        rows.append(f"<tr>{row}</tr>")
-    return (
-        '<div class="wide"><table><caption>Top-1 accuracy in percent on the test set; mean ± '
-        "standard deviation over draws where labels are few; the best of a column in bold"
-        f"</caption><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    best = set()
+    for column, protocol in enumerate(protocols, start=1):
+        scores = {
+            kinds.index(r["features"]): r["top1"]
+            for r in results
+            if r["protocol"] == protocol and r["top1"] is not None
+        }
+        best |= {(line, column) for line, top1 in scores.items() if top1 == max(scores.values())}
+    made = table.html_table(
+        cells(results),
+        caption="Top-1 accuracy in percent on the test set; mean ± standard deviation over draws "
+        "where labels are few; the best of each column in bold",
+        best=best,
+        colors=[style.KIND.get(kind, style.INK) for kind in kinds],
     )
+    return f'<div class="wide">{made}</div>'
 
 
 CSS = f"""

@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 
 from jax_bt import losses
 from jax_bt.losses import forms
-from jax_bt.losses.correlations import correlations
+from jax_bt.losses._correlations import correlations
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

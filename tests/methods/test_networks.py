@@ -9,7 +9,7 @@ import pytest
 
 from jax_bt import config, losses, methods, optim, run, step
 from jax_bt import mesh as meshes
-from jax_bt.methods.networks import Networks, in_parts
+from jax_bt.methods._networks import Networks, in_parts
 from jax_bt.models.heads import MLP
 from jax_bt.models.resnet import ResNet
 

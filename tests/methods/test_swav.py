@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jax_bt import losses, methods
-from jax_bt.methods.networks import Networks
+from jax_bt.methods._networks import Networks
 from jax_bt.models.heads import MLP
 from jax_bt.models.resnet import ResNet
 

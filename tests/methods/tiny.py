@@ -8,7 +8,7 @@ import numpy as np
 
 from jax_bt import mesh as meshes
 from jax_bt import methods, optim, step
-from jax_bt.methods.networks import Networks
+from jax_bt.methods._networks import Networks
 from jax_bt.models.heads import MLP
 
 INPUTS, BATCH, STEPS = 6, 16, 8

@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from jax_bt import stats
-from jax_bt.mesh import AXIS, make_mesh
+from jax_bt.devices.mesh import AXIS, make_mesh
 from jax_bt.models import MLP, Linear, Prototypes
 
 

@@ -13,7 +13,7 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from jax_bt import models, stats, weights
-from jax_bt.mesh import AXIS, make_mesh
+from jax_bt.devices.mesh import AXIS, make_mesh
 from jax_bt.models.resnet import ResNet
 
 STAGES = ("stem", "layer1", "layer2", "layer3")

@@ -1,0 +1,3 @@
+"""Augmentation in JAX inside the compiled step: the parts after the host's crop."""
+
+from jax_bt.augment.device.view import views as views

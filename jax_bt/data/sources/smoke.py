@@ -1,0 +1,74 @@
+"""Writes a tiny TFDS data set for smoke runs, in a second and without download."""
+
+import os
+import pathlib
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from sklearn.datasets import load_digits
+
+from jax_bt.data import names
+
+VERSION = "1.0.0"
+SIZES = {"train": 64, "test": 32}
+
+
+def prepare(data_dir: str | os.PathLike | None = None) -> pathlib.Path:
+    """Writes the data set unless it is there: digits as coloured JPEGs of mixed sizes, ten classes.
+
+    Args:
+      data_dir: where TFDS data sets are prepared; None takes the system's temporary folder.
+
+    Returns:
+      The folder to pass on as TFDS' ``data_dir``.
+    """
+    own = pathlib.Path(tempfile.gettempdir()) / f"{names.SMOKE}_{os.getuid()}"
+    root = own if data_dir is None else pathlib.Path(names.expand(data_dir))
+    prepared = root / names.SMOKE / VERSION
+    if prepared.exists():
+        return root
+    prepared.parent.mkdir(parents=True, exist_ok=True)
+    # Elsewhere first, then moved: another process never sees half of it.
+    tfds.disable_progress_bar()
+    with tempfile.TemporaryDirectory(dir=root) as making:
+        tfds.dataset_builders.store_as_tfds_dataset(
+            name=names.SMOKE,
+            version=VERSION,
+            data_dir=making,
+            split_datasets={split: _examples(split) for split in SIZES},
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg"),
+                    "label": tfds.features.ClassLabel(num_classes=10),
+                }
+            ),
+            disable_shuffling=True,
+        )
+        try:
+            (pathlib.Path(making) / names.SMOKE / VERSION).rename(prepared)
+        except OSError:  # another process was first
+            if not prepared.exists():
+                raise
+    return root
+
+
+def _examples(split: str) -> tf.data.Dataset:
+    digits = load_digits()
+    first = 0 if split == "train" else SIZES["train"]
+
+    def generate():
+        for i in range(first, first + SIZES[split]):
+            random = np.random.default_rng(i)
+            height, width = random.integers(36, 56, 2)
+            grey = tf.image.resize(digits.images[i][..., None] / 16, (height, width))
+            color = random.uniform(0.4, 1.0, 3)
+            image = tf.cast(tf.clip_by_value(grey * color, 0, 1) * 255, tf.uint8)
+            yield {"image": image, "label": int(digits.target[i])}
+
+    signature = {
+        "image": tf.TensorSpec((None, None, 3), tf.uint8),
+        "label": tf.TensorSpec((), tf.int64),
+    }
+    return tf.data.Dataset.from_generator(generate, output_signature=signature)

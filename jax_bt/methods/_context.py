@@ -1,0 +1,24 @@
+"""What a training step tells a method beside the networks and the views."""
+
+import dataclasses
+
+from jax import Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """The surroundings of one call of a method.
+
+    Attributes:
+      axis_name: mapped axis over which the batch is sharded; None outside of ``shard_map``.
+      step: int32 scalar, the number of updates made before this step.
+      total_steps: number of updates of the whole run.
+      key: PRNG key of this call, the same on every device.
+      index: (local batch,) uint32 indices of the examples in the data set; None where unknown.
+    """
+
+    axis_name: str | None
+    step: Array | int
+    total_steps: int
+    key: Array
+    index: Array | None = None

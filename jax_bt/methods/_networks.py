@@ -1,0 +1,171 @@
+"""The networks of a run as pure apply functions, and the record of what a step yields."""
+
+import functools
+import zlib
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jax_bt import stats
+from jax_bt.errors import UsageError
+
+PyTree = Any
+Variables = dict[str, PyTree]  # {"params": {network: ...}, "batch_stats": {network: ...}}
+
+
+class Outputs(NamedTuple):
+    """What a step yields beside the loss; metrics and diagnostics read it.
+
+    Attributes:
+      terms: scalars to log, global values.
+      batch_stats: running statistics after the step, the same on every device.
+      representations: encoder outputs of the views, (local batch, features) each.
+      embeddings: projector outputs of the views, (local batch, D) each.
+      kept: what ``update_target`` needs and every device holds alike, such as the target
+        network's statistics.
+    """
+
+    terms: dict[str, Array]
+    batch_stats: PyTree
+    representations: tuple[Array, ...]
+    embeddings: tuple[Array, ...]
+    kept: PyTree = ()
+
+
+class Networks(NamedTuple):
+    """Encoder and heads in the order of the forward pass: encoder, projector, predictor, ...
+
+    Attributes:
+      modules: Flax modules by name. A name ending in ``_b`` is the second branch's own network;
+        without one both branches share weights.
+      inputs: shape of one example, (H, W, C), from which parameters get their shapes.
+      micro_batches: number of sequential parts in which the encoder processes a batch
+        (``in_parts``).
+    """
+
+    modules: dict[str, Any]
+    inputs: tuple[int, ...]
+    micro_batches: int = 1
+
+    def chain(
+        self, branch: int = 0, after: str | None = None, until: str | None = None
+    ) -> list[tuple[str, Any]]:
+        """Names and modules that a view of this branch goes through, in order.
+
+        Args:
+          branch: 0 or 1.
+          after: start behind this network (named without ``_b``); None for the encoder.
+          until: end with this network; None for the last.
+        """
+        roles = [name for name in self.modules if not name.endswith("_b")]
+        first = roles.index(after) + 1 if after else 0
+        last = roles.index(until) + 1 if until else len(roles)
+        own = (f"{role}_b" if branch else role for role in roles[first:last])
+        names = (name if name in self.modules else name.removesuffix("_b") for name in own)
+        return [(name, self.modules[name]) for name in names]
+
+    def init(self, key: Array) -> Variables:
+        """Draws the variables of every network."""
+        images = jnp.zeros((1, *self.inputs))
+        variables: Variables = {"params": {}, "batch_stats": {}}
+        for branch in (0, 1):
+            x = images
+            for name, module in self.chain(branch):
+                if name in variables["params"]:  # a network of both branches
+                    x = module.apply(_of(variables, name), x, train=False)
+                    continue
+                # The name, not the position, picks the key: adding a head changes no other.
+                own_key = jax.random.fold_in(key, zlib.crc32(name.encode()))
+                x, made = module.init_with_output(own_key, x, train=False)
+                variables["params"][name] = made["params"]
+                variables["batch_stats"][name] = made.get("batch_stats", {})
+            if not any(name.endswith("_b") for name in self.modules):
+                break
+        return variables
+
+    def __call__(
+        self,
+        variables: Variables,
+        x: Array,
+        *,
+        branch: int = 0,
+        after: str | None = None,
+        until: str | None = None,
+    ) -> tuple[dict[str, Array], Variables]:
+        """Runs one view through the branch's networks in training mode.
+
+        Args:
+          variables: parameters and running statistics of these networks.
+          x: images (local batch, H, W, 3), or what the network ``after`` made of them.
+          branch: 0 or 1; they differ only where the run has separate weights.
+          after: see ``chain``.
+          until: see ``chain``.
+
+        Returns:
+          Outputs by network name without ``_b``, and the variables with new running statistics.
+        """
+        outputs, running = {}, dict(variables["batch_stats"])
+        for name, module in self.chain(branch, after, until):
+            role, parts = name.removesuffix("_b"), 1
+            if role == "encoder":  # where the memory goes; heads see the whole batch
+                parts = self.micro_batches
+            x, running[name] = in_parts(module, _of(variables, name), x, parts)
+            outputs[role] = x
+        return outputs, {"params": variables["params"], "batch_stats": running}
+
+    def represent(self, variables: Variables, images: Array) -> Array:
+        """The first branch's representation (N, features), with running statistics."""
+        return self.modules["encoder"].apply(_of(variables, "encoder"), images, train=False)
+
+    def embed(self, variables: Variables, images: Array) -> Array:
+        """The first branch's projector output (N, D), with running statistics."""
+        x = self.represent(variables, images)
+        return self.modules["projector"].apply(_of(variables, "projector"), x, train=False)
+
+
+def in_parts(module: Any, variables: Variables, x: Array, parts: int) -> tuple[Array, PyTree]:
+    """Applies a network in training mode to a batch in parts, one after the other.
+
+    The outputs of all parts are gathered before anything is made of them, and the backward pass
+    runs each part forward once more and adds its share to the gradient: the exact gradient of
+    whatever the whole batch's outputs become, with the activations of one part in memory at a time.
+    Only batch norm sees the difference: its statistics are those of a part (of all devices), and
+    the running ones move once, by the mean over the parts.
+
+    Args:
+      module: takes (x, train=True); its ``axis_name``, if it has one, is the mapped axis.
+      variables: of the module.
+      x: (n, ...) local batch.
+      parts: how many; 1 for the batch as a whole.
+
+    Returns:
+      The outputs (n, ...) in the batch's order, and the new running statistics.
+
+    Raises:
+      UsageError: ``parts`` does not divide n.
+    """
+
+    def apply(params: PyTree, x: Array) -> tuple[Array, PyTree]:
+        given = {**variables, "params": params}
+        y, new = module.apply(given, x, train=True, mutable=["batch_stats"])
+        return y, new.get("batch_stats", {})
+
+    params = variables["params"]
+    if parts == 1:
+        return apply(params, x)
+    if len(x) % parts:
+        raise UsageError(f"{len(x)} examples of a device do not divide into {parts} micro-batches")
+    # One sum of the gradient over the devices behind the loop, not one for each part in it.
+    params = stats.vary(params, getattr(module, "axis_name", None))
+    # Every parts-th example: the parts are then the same examples on any number of devices.
+    split = x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
+    y, new = lax.map(jax.checkpoint(functools.partial(apply, params), prevent_cse=False), split)
+    y = y.swapaxes(0, 1).reshape(len(x), *y.shape[2:])
+    return y, jax.tree.map(lambda running: jnp.mean(running, axis=0), new)
+
+
+def _of(variables: Variables, name: str) -> Variables:
+    stats = variables["batch_stats"].get(name, {})
+    return {"params": variables["params"][name], **({"batch_stats": stats} if stats else {})}

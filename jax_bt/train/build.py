@@ -1,0 +1,341 @@
+"""Turns a config into a Run, once: reads every field, checks it, and makes the objects of a run.
+
+ConfigDict ends here. Everything below takes a ``Run`` or explicit arguments.
+"""
+
+import dataclasses
+import functools
+import json
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from jax_bt import augment, config, evaluate, methods, models, optim
+from jax_bt.devices.mesh import AXIS, check_divides
+from jax_bt.errors import UsageError
+from jax_bt.methods import Method, Networks
+from jax_bt.train.state import TrainState
+from jax_bt.train.step import Augment, Step, init_state, make_train_step
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What a run reads.
+
+    Attributes:
+      name: data set, folder or file, as the user wrote it.
+      data_dir: where TFDS data sets are prepared, or None for TFDS's default.
+      download: let TFDS download and prepare a missing data set.
+      train: split to train on.
+      probe: split whose labels the probes see.
+      test: split to evaluate on.
+      batch_size: examples per step, over all devices.
+      seed: of order and views.
+      recipes: one augmentation recipe per view.
+      recipe: what the recipes are called.
+      on_device: whether the compiled step does what follows the crop.
+    """
+
+    name: str
+    data_dir: str | None
+    download: bool
+    train: str
+    probe: str
+    test: str
+    batch_size: int
+    seed: int
+    recipes: tuple[augment.Recipe, ...]
+    recipe: str
+    on_device: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoints:
+    """When a run saves, and how many checkpoints stay: fields as in ``config.FIELDS``."""
+
+    every_steps: int
+    every_minutes: float | None
+    keep: int
+    keep_every: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How a run is evaluated: fields as in ``config.FIELDS``."""
+
+    protocols: tuple[str, ...]
+    baselines: bool
+    batch_size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A config made concrete.
+
+    Attributes:
+      method: the method with its options.
+      networks: encoder and heads.
+      optimizer: an optax transformation.
+      rates: learning-rate schedules by name, for the log.
+      mesh: the mesh of all devices.
+      data: what the run reads.
+      checkpoints: when it saves.
+      evaluation: how it is evaluated.
+      total_steps: updates of the whole run.
+      steps_per_epoch: updates of one pass; the incomplete last batch is dropped.
+      gradient_scale: factor on the gradient.
+      skip_nonfinite: number of non-finite updates that may be left out; None for none.
+      log_every: steps between lines of the log.
+      diagnostics_every: steps between signals of collapse, a multiple of ``log_every``; 0: never.
+      record: the config as JSON types, to be kept with the run.
+    """
+
+    method: Method
+    networks: Networks
+    optimizer: optim.GradientTransformation
+    rates: dict[str, optim.schedules.Schedule]
+    mesh: Mesh
+    data: Data
+    checkpoints: Checkpoints
+    evaluation: Evaluation
+    total_steps: int
+    steps_per_epoch: int
+    gradient_scale: float
+    skip_nonfinite: int | None
+    log_every: int
+    diagnostics_every: int
+    record: dict[str, Any]
+
+    def init_state(self) -> TrainState:
+        """The state of step 0; a function of the config and its seed alone."""
+        return init_state(
+            self.method,
+            self.networks,
+            self.optimizer,
+            self.mesh,
+            seed=self.data.seed,
+            total_steps=self.total_steps,
+        )
+
+    @functools.cached_property
+    def train_step(self) -> Step:
+        """The training step, traced and compiled when it is first called."""
+        return make_train_step(
+            self.method,
+            self.networks,
+            self.optimizer,
+            self.mesh,
+            total_steps=self.total_steps,
+            gradient_scale=self.gradient_scale,
+            diagnostics_every=self.diagnostics_every,
+            skip_nonfinite=self.skip_nonfinite is not None,
+            augment=self._augment() if self.data.on_device else None,
+        )
+
+    def trace(self) -> tuple[str, ...]:
+        """Traces the step, so that what does not fit together shows before a run has begun.
+
+        Returns:
+          The names of the loss and its terms.
+
+        Raises:
+          UsageError: a value that a head, a loss or an optimiser refuses.
+        """
+        _, metrics = jax.eval_shape(self.train_step, *self.abstract())
+        return ("loss", *(name for name in metrics.terms if name != "loss"))
+
+    def abstract(self) -> tuple[TrainState, dict[str, Any]]:
+        """State and batch of a step as shapes and dtypes."""
+        count = self.data.batch_size
+        dtype = jnp.uint8 if self.data.on_device else jnp.float32
+        channels = self.networks.inputs[2]
+        views = tuple(
+            jax.ShapeDtypeStruct((count, recipe.size, recipe.size, channels), dtype)
+            for recipe in self.data.recipes
+        )
+        index = jax.ShapeDtypeStruct((count,), jnp.uint32)
+        return jax.eval_shape(self.init_state), {"views": views, "index": index}
+
+    def _augment(self) -> Augment:
+        """What follows the crop: keyed by (seed, epoch, example index, view)."""
+
+        def make(batch: dict[str, Any], key: jax.Array, step: jax.Array) -> tuple[jax.Array, ...]:
+            key = jax.random.fold_in(key, step // self.steps_per_epoch)
+            return augment.device.views(batch["views"], batch["index"], self.data.recipes, key)
+
+        return make
+
+
+def build(c: ConfigDict, mesh: Mesh, *, train_size: int, channels: int = 3) -> Run:
+    """Makes the objects of a run and checks all that can be checked without tracing its step.
+
+    Args:
+      c: fields of ``config.FIELDS`` and the options of the method.
+      mesh: the mesh of all devices.
+      train_size: examples of the training split.
+      channels: of the images.
+
+    Returns:
+      The run.
+
+    Raises:
+      UsageError: a value that does not fit; the message names the field and what would fit.
+    """
+    data = read_data(c)
+    check_divides(c.batch_size, mesh, c.micro_batches)
+    if c.batch_size > train_size:
+        raise UsageError(
+            f"batch_size {c.batch_size} is larger than the {train_size} examples of "
+            f"{data.name} {data.train}: use --config.batch_size={train_size} or less"
+        )
+    module = methods.load(c.method)
+    method = Method(module, loss_options=dict(c.loss), target_options=dict(c.target))
+    method.check_views(len(data.recipes))
+    encoder, encoder_b = _encoders(c)
+    networks = methods.make_networks(
+        module,
+        encoder,
+        dict(c.heads),
+        encoder_b=encoder_b,
+        inputs=(data.recipes[0].size, data.recipes[0].size, channels),
+        micro_batches=c.micro_batches,
+    )
+    steps_per_epoch = train_size // c.batch_size
+    total_steps = c.steps or round(c.epochs * steps_per_epoch)
+    if total_steps < 1:
+        raise UsageError(
+            f"epochs={c.epochs:g}: that is no step at {steps_per_epoch} steps per epoch; "
+            "give more epochs, or --config.steps"
+        )
+    optimizer, rates = _optimizer(c, steps_per_epoch, total_steps)
+    return Run(
+        method=method,
+        networks=networks,
+        optimizer=optimizer,
+        rates=rates,
+        mesh=mesh,
+        data=data,
+        checkpoints=Checkpoints(**c.checkpoint),
+        evaluation=_evaluation(c),
+        total_steps=total_steps,
+        steps_per_epoch=steps_per_epoch,
+        gradient_scale=c.gradient_scale,
+        skip_nonfinite=c.skip_nonfinite,
+        log_every=c.log_every,
+        # Rounded up to steps that are written.
+        diagnostics_every=math.ceil(c.diagnostics_every / c.log_every) * c.log_every,
+        record=json.loads(c.to_json_best_effort()),
+    )
+
+
+def read_data(c: ConfigDict) -> Data:
+    """What a run reads, without reading it.
+
+    Raises:
+      UsageError: a field out of its range, an unknown recipe or part, or fewer than two views.
+    """
+    config.check(c)
+    recipes, name = _recipes(c)
+    return Data(
+        name=c.data.name,
+        data_dir=c.data.data_dir,
+        download=c.data.download,
+        train=c.data.train,
+        probe=c.evaluate.train or c.data.train,
+        test=c.data.test,
+        batch_size=c.batch_size,
+        seed=c.seed,
+        recipes=recipes,
+        recipe=name,
+        on_device=c.data.device_augment,
+    )
+
+
+def _recipes(c: ConfigDict) -> tuple[tuple[augment.Recipe, ...], str]:
+    """One recipe per view: those named or built, in turn if the config asks for more views."""
+    size = c.data.image_size
+    if c.data.built:
+        given = [augment.recipe_from({"size": size, **view}) for view in c.data.built]
+    else:
+        given = augment.recipes(c.data.recipe, size=size)
+    count = c.data.views or len(given)
+    if count < 2:
+        raise UsageError(f"{count} view: a method compares at least 2; use --config.data.views=2")
+    name = "recipe of its own" if c.data.built else f"recipe {c.data.recipe}"
+    return tuple(given[i % len(given)] for i in range(count)), name
+
+
+def _encoders(c: ConfigDict) -> tuple[Any, Any]:
+    """The encoder, and the second branch's own where the branches are separate."""
+    first = dict(c.encoder)
+    if first["dtype"] == "float64" and not jax.config.jax_enable_x64:
+        raise UsageError("encoder.dtype=float64 needs JAX_ENABLE_X64=1 in the environment")
+    own = {name: value for name, value in c.encoder_b.items() if value is not None}
+    if c.branches == "shared" and own:
+        fields = ", ".join(f"encoder_b.{name}={value}" for name, value in own.items())
+        raise UsageError(
+            f"{fields}: the branches share one encoder; use --config.branches=separate"
+        )
+    encoder = models.make(**first, axis_name=AXIS)
+    if c.branches == "shared":
+        return encoder, None
+    return encoder, models.make(**{**first, **own}, axis_name=AXIS)
+
+
+def _optimizer(
+    c: ConfigDict, steps_per_epoch: int, total_steps: int
+) -> tuple[optim.GradientTransformation, dict[str, optim.schedules.Schedule]]:
+    """The optimiser and its rates, which are base rate x batch / 256 at their peak."""
+    given = c.optimizer
+    warmup_steps = round(given.warmup_epochs * steps_per_epoch)
+    if warmup_steps > total_steps:
+        raise UsageError(
+            f"optimizer.warmup_epochs={given.warmup_epochs:g} is longer than the run of "
+            f"{total_steps / steps_per_epoch:.4g} epochs: give less, or train longer"
+        )
+    rates, peaks = {}, {}
+    for name in ("learning_rate", "bias_learning_rate"):
+        if given[name] is None:
+            continue
+        peak = peaks[name] = given[name] * c.batch_size / 256
+        if given.drops:
+            at = [total_steps - round(epochs * steps_per_epoch) for epochs in given.drops]
+            if min(at) < 0:
+                raise UsageError(
+                    f"optimizer.drops={given.drops}: the run has "
+                    f"{total_steps / steps_per_epoch:.4g} epochs"
+                )
+            rate = optim.schedules.warmup_drops(peak, warmup_steps, at, 0.2)
+        else:
+            rate = optim.schedules.warmup_cosine(
+                peak,
+                warmup_steps,
+                total_steps,
+                peak * given.final_fraction,
+                start_value=peak * given.warmup_fraction,
+            )
+        rates[name] = optim.schedules.every(steps_per_epoch, rate) if given.per_epoch else rate
+    valid = config.optimizer_options()
+    options = {name: given[name] for name in valid if given[name] is not None}
+    optimizer = optim.make(
+        given.name,
+        **rates,
+        rates={"constant": peaks["learning_rate"]},
+        rules=given.rules,
+        **options,
+    )
+    return optimizer, rates
+
+
+def _evaluation(c: ConfigDict) -> Evaluation:
+    """Raises UsageError for a protocol that does not exist or is named twice."""
+    protocols = c.evaluate.protocols
+    for protocol in protocols:
+        evaluate.check_protocol(protocol)
+        if protocols.count(protocol) > 1:
+            raise UsageError(f"evaluate.protocols={protocols}: {protocol!r} is there twice")
+    return Evaluation(protocols, c.evaluate.baselines, c.evaluate.batch_size)

@@ -1,0 +1,74 @@
+"""Ends a run: evaluates, writes the report and ``summary.json``, and says what was achieved."""
+
+from typing import Any
+
+from etils import epath
+
+from jax_bt import evaluate, report
+from jax_bt.data import Source
+from jax_bt.methods import Variables
+from jax_bt.report import table
+from jax_bt.train import collapse, evaluation, pictures, workdir
+from jax_bt.train.build import Run
+from jax_bt.train.history import rate, read, total_seconds
+
+
+def finish(
+    run: Run,
+    source: Source,
+    folder: epath.Path,
+    *,
+    terms: tuple[str, ...],
+    untrained: Variables,
+    trained: Variables,
+) -> dict[str, Any]:
+    """Evaluates, writes the report and the summary, and prints what was achieved.
+
+    Args:
+      run: the run.
+      source: its data set.
+      folder: the run's folder.
+      terms: names of the loss and its terms.
+      untrained: parameters and statistics of step 0.
+      trained: those of the last step.
+
+    Returns:
+      What ``summary.json`` holds.
+    """
+    stages = {"untrained": untrained, "trained": trained}
+    features, results = {}, []
+    reason = evaluation.why_not(run, source)
+    if reason is None:
+        features = evaluation.features(run, source, stages)
+        arrays = {kind: found.arrays for kind, found in features.items()}
+        results = evaluate.compare(arrays, protocols=run.evaluation.protocols)
+    lines = read(folder)
+    summary = {
+        "method": run.method.name,
+        "dataset": run.data.name,
+        "steps": run.total_steps,
+        "seconds": total_seconds(lines),
+        "images_per_second": rate(lines),
+        "final_loss": {name: lines[-1][name] for name in terms},
+        "collapse": collapse.last_verdict(lines, run.method.least_scale),
+        "results": results,
+    }
+    page = report.write(
+        folder,
+        summary=summary,
+        config=run.record,
+        history=lines,
+        terms=terms,
+        **pictures.of_views(run, source, stages),
+        neighbours=pictures.of_neighbours(run, source, features.get("trained")),
+    )
+    workdir.write_json(folder / "summary.json", summary)  # last: it marks the run as finished
+    print(table.text(evaluate.cells(results)) if results else f"not evaluated: {reason}")
+    if summary["collapse"] in collapse.MEANING:
+        print(collapse.words(summary["collapse"]))
+    print(
+        f"{run.method.name} on {run.data.name}: {summary['steps']} steps in "
+        f"{summary['seconds']:.0f} s, {summary['images_per_second']:.0f} images/s"
+    )
+    print(f"report: {page}")
+    return summary

@@ -1,0 +1,71 @@
+"""What the report of a run draws: view pairs, their correlation, spectra and neighbours."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from jax_bt import data, diagnostics, stats
+from jax_bt.data import Source
+from jax_bt.methods import Variables
+from jax_bt.train.build import Run
+from jax_bt.train.evaluation import Features
+
+QUERIES, NEIGHBOURS = 6, 8  # test images in the report, and training images beside each
+PAIRS = 512  # view pairs from which the cross-correlation is estimated
+DIMENSIONS = 1024  # number of leading dimensions of a wider embedding that enter it
+
+
+def of_views(run: Run, source: Source, stages: Mapping[str, Variables]) -> dict[str, Any]:
+    """View pairs, and their cross-correlation and spectrum at each stage.
+
+    Args:
+      run: the run.
+      source: its data set.
+      stages: variables before and after training.
+
+    Returns:
+      Keywords of ``report.write``.
+    """
+    batches = data.batches(
+        source,
+        run.data.train,
+        global_batch=min(PAIRS, source.size(run.data.train)),
+        seed=run.data.seed,
+        recipes=run.data.recipes,
+    )
+    views = next(batches)["views"]
+    embed = jax.jit(run.networks.embed)
+    correlations, spectra = [], []
+    for variables in stages.values():
+        z_a, z_b = (embed(variables, view)[:, :DIMENSIONS] for view in views[:2])
+        correlations.append(np.asarray(stats.cross_correlation(z_a, z_b)))
+        spectra.append(np.asarray(diagnostics.spectrum(z_a)))
+    recipe = run.data.recipes[0]
+    return {
+        "views": views,
+        "mean": recipe.mean,
+        "std": recipe.std,
+        "correlations": tuple(correlations),
+        "spectra": tuple(spectra),
+    }
+
+
+def of_neighbours(run: Run, source: Source, features: Features | None) -> dict[str, Any] | None:
+    """A few test images and their nearest training images by cosine; None without features."""
+    if features is None:
+        return None
+    queries = np.linspace(0, len(features.test_x) - 1, QUERIES).astype(int)
+    length = np.linalg.norm(features.train_x, axis=1, keepdims=True)
+    unit = features.train_x / np.maximum(length, 1e-12)
+    nearest = np.argsort(-(features.test_x[queries] @ unit.T), axis=1)[:, :NEIGHBOURS]
+    recipe = run.data.recipes[0].evaluation()
+    found = data.chosen(source, run.data.probe, features.train_index[nearest.ravel()], recipe)
+    return {
+        "queries": data.chosen(source, run.data.test, features.test_index[queries], recipe),
+        "found": found.reshape(*nearest.shape, *found.shape[1:]),
+        "query_labels": features.test_y[queries],
+        "found_labels": features.train_y[nearest],
+        "class_names": source.class_names,
+    }

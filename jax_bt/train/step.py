@@ -1,0 +1,183 @@
+"""The training step: the only ``jit`` and ``shard_map`` of training."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.sharding import Mesh
+
+from jax_bt import optim
+from jax_bt.devices.mesh import AXIS, REPLICATED, SHARDED, replicated, sharded
+from jax_bt.methods import Context, Method, Networks, Outputs
+from jax_bt.train import collapse
+from jax_bt.train.state import TrainState
+
+PyTree = Any
+# What the run's key is folded with, so that no stream of random numbers repeats.
+NETWORKS, TARGET, STEPS, VIEWS = range(4)
+
+
+class Metrics(NamedTuple):
+    """What a step tells of itself: replicated float32 scalars by name.
+
+    Attributes:
+      terms: the loss and its terms, as the method names them; "loss" is among them.
+      norms: "gradient_norm", "update_norm" and "parameter_norm" (before the update), global l2.
+      signals: the signals of collapse, NaN at steps that do not measure them.
+      skipped: number of updates left out so far because they were not finite.
+    """
+
+    terms: dict[str, Array]
+    norms: dict[str, Array]
+    signals: dict[str, Array]
+    skipped: Array
+
+
+Step = Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]
+Augment = Callable[[PyTree, Array, Array], tuple[Array, ...]]
+
+
+def key_of(seed: int) -> Array:
+    """The PRNG key of a seed of up to 64 bits, the same with and without jax's 64-bit mode."""
+    words = jnp.array([seed >> 32 & 0xFFFFFFFF, seed & 0xFFFFFFFF], jnp.uint32)
+    return jax.random.wrap_key_data(words, impl="threefry2x32")
+
+
+def init_state(
+    method: Method,
+    networks: Networks,
+    optimizer: optim.GradientTransformation,
+    mesh: Mesh,
+    *,
+    seed: int,
+    total_steps: int,
+) -> TrainState:
+    """Builds the state of step 0, replicated over the mesh; the same for any number of devices.
+
+    Args:
+      method: with its options.
+      networks: encoder and heads.
+      optimizer: from ``optim.make``.
+      mesh: the mesh of all devices.
+      seed: everything random of the run derives from it; 0 to 2^64 - 1.
+      total_steps: of the run.
+    """
+
+    def init(key: Array) -> TrainState:
+        variables = networks.init(jax.random.fold_in(key, NETWORKS))
+        variables["params"] = params = method.constrain(variables["params"])
+        context = Context(None, 0, total_steps, jax.random.fold_in(key, TARGET))
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            batch_stats=variables["batch_stats"],
+            opt_state=optimizer.init(params),
+            target=method.init_target(networks, variables, context),
+            key=key,
+            skipped=jnp.zeros((), jnp.int32),
+        )
+
+    return jax.jit(init, out_shardings=replicated(mesh))(key_of(seed))
+
+
+def make_train_step(
+    method: Method,
+    networks: Networks,
+    optimizer: optim.GradientTransformation,
+    mesh: Mesh,
+    *,
+    total_steps: int,
+    gradient_scale: float = 1.0,
+    diagnostics_every: int = 0,
+    skip_nonfinite: bool = False,
+    augment: Augment | None = None,
+) -> Step:
+    """Compiles one step: (state, batch) -> (state, metrics).
+
+    The gradient is taken OUTSIDE the map, with replication checks on: a forgotten reduction or an
+    unsynchronised BatchNorm is then an error while tracing, never a wrong number. It is the exact
+    gradient of the global batch's loss on any number of devices.
+
+    Args:
+      method: with its options.
+      networks: encoder and heads.
+      optimizer: from ``optim.make``.
+      mesh: the mesh of all devices.
+      total_steps: of the run.
+      gradient_scale: factor on the gradient. The reference Barlow Twins code on W GPUs applies
+        1/W of the true gradient; LARS hides that from the weights except against weight decay, but
+        not from the unadapted one-dimensional parameters. 1/W reproduces it (docs/scaling.md).
+      diagnostics_every: steps between measurements of collapse, which the last step has as well;
+        0 for none.
+      skip_nonfinite: a step whose loss or gradient is not finite changes nothing but its number and
+        the count of such steps.
+      augment: (batch, key of the run, step) -> views: what is left to the device of making the
+        views; by default the batch has them ready.
+
+    Returns:
+      The step. It takes a state, which it consumes (the buffers are donated), and a batch with
+      "views", a tuple of (global batch, H, W, C) arrays sharded over the mesh, and "index", the
+      (global batch,) indices of the examples, which may be missing.
+    """
+
+    def global_loss(params: PyTree, state: TrainState, views: PyTree, index: Array | None):
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        context = Context(AXIS, state.step, total_steps, _step_key(state), index)
+        return method.loss(networks, variables, state.target, views, context)
+
+    outputs_specs = Outputs(
+        terms=REPLICATED,
+        batch_stats=REPLICATED,
+        representations=SHARDED,
+        embeddings=SHARDED,
+        kept=REPLICATED,
+    )
+    mapped_loss = jax.shard_map(
+        global_loss,
+        mesh=mesh,
+        in_specs=(REPLICATED, REPLICATED, SHARDED, SHARDED),
+        out_specs=(REPLICATED, outputs_specs),
+    )
+    value_and_gradient = jax.value_and_grad(mapped_loss, has_aux=True)
+
+    def step(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
+        views, index = batch["views"], batch.get("index")
+        if augment is not None:
+            views = augment(batch, jax.random.fold_in(state.key, VIEWS), state.step)
+        rest = state.replace(params=(), opt_state=())
+        (loss, outputs), grads = value_and_gradient(state.params, rest, views, index)
+        grads = jax.tree.map(lambda g: g * gradient_scale, grads)
+        params, opt_state, norms = optim.update(
+            optimizer, grads, state.opt_state, state.params, step=state.step
+        )
+        params = method.constrain(params)
+        context = Context(None, state.step, total_steps, _step_key(state), index)
+        new_state = state.replace(
+            step=state.step + 1,
+            params=params,
+            batch_stats=outputs.batch_stats,
+            opt_state=opt_state,
+            target=method.update_target(state.target, params, outputs, context),
+        )
+        if skip_nonfinite:
+            good = jnp.isfinite(loss) & jnp.isfinite(norms["gradient_norm"])
+            kept = state.replace(step=new_state.step, skipped=state.skipped + 1)
+            new_state = jax.tree.map(lambda a, b: jnp.where(good, a, b), new_state, kept)
+        signals = {}
+        if diagnostics_every:
+            due = (state.step % diagnostics_every == 0) | (state.step + 1 == total_steps)
+            signals = collapse.measure(outputs, due)
+        return new_state, Metrics(outputs.terms, norms, signals, new_state.skipped)
+
+    return jax.jit(
+        step,
+        donate_argnums=0,
+        in_shardings=(replicated(mesh), sharded(mesh)),
+        out_shardings=replicated(mesh),
+    )
+
+
+def _step_key(state: TrainState) -> Array:
+    return jax.random.fold_in(jax.random.fold_in(state.key, STEPS), state.step)

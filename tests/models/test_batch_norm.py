@@ -1,0 +1,139 @@
+"""BatchNorm against its formula in float64 numpy, on one device, on eight, and in groups."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from jax_bt import stats
+from jax_bt.devices.mesh import AXIS, make_mesh
+from jax_bt.models import BatchNorm
+
+AXES = (0, 1, 2)
+SHAPE = (16, 3, 2, 5)
+
+
+def draw(seed=0, shape=SHAPE, mean=2.0, std=3.0):
+    return np.random.default_rng(seed).normal(mean, std, shape).astype(np.float32)
+
+
+def variables(channels=SHAPE[-1]):
+    rng = np.random.default_rng(7)
+    params = {"scale": rng.uniform(0.5, 1.5, channels), "bias": rng.normal(size=channels)}
+    buffers = {"mean": rng.normal(size=channels), "var": rng.uniform(0.5, 1.5, channels)}
+    return jax.tree.map(np.float32, {"params": params, "batch_stats": buffers})
+
+
+def normalised(x, mean, var, params):
+    return (x - mean) / np.sqrt(var + 1e-5) * params["scale"] + params["bias"]
+
+
+def test_training_normalises_by_biased_and_records_unbiased_variance():
+    x, v = draw().astype(np.float64), variables()
+    y, new = BatchNorm().apply(v, jnp.float32(x), True, mutable=["batch_stats"])
+    mean, var = x.mean(AXES), x.var(AXES)
+    np.testing.assert_allclose(y, normalised(x, mean, var, v["params"]), rtol=1e-5, atol=1e-5)
+    old, new = v["batch_stats"], new["batch_stats"]
+    n = x.size / x.shape[-1]
+    np.testing.assert_allclose(new["mean"], 0.9 * old["mean"] + 0.1 * mean, rtol=1e-5)
+    np.testing.assert_allclose(new["var"], 0.9 * old["var"] + 0.1 * var * n / (n - 1), rtol=1e-5)
+
+
+def test_evaluation_uses_and_keeps_the_running_statistics():
+    x, v = draw(), variables()
+    y, new = BatchNorm(axis_name="unmapped").apply(v, x, False, mutable=["batch_stats"])
+    old = v["batch_stats"]
+    expected = normalised(x, old["mean"], old["var"], v["params"])
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, new["batch_stats"], old)
+
+
+def test_variance_survives_a_large_mean():
+    # E[x^2] - E[x]^2 in float32 gets 0.69 for such a variance of 1
+    x = draw(mean=1000.0, std=1.0)
+    y, _ = BatchNorm(use_scale=False, use_bias=False).apply(
+        {"batch_stats": variables()["batch_stats"]}, x, True, mutable=["batch_stats"]
+    )
+    x = x.astype(np.float64)
+    expected = (x - x.mean(AXES)) / np.sqrt(x.var(AXES) + 1e-5)
+    np.testing.assert_allclose(y, expected, atol=2e-4)  # x itself is rounded to 6e-5
+
+
+def test_bfloat16_input_has_float32_statistics():
+    x = jnp.asarray(draw(), jnp.bfloat16)
+    y, new = BatchNorm(dtype=jnp.bfloat16).apply(variables(), x, True, mutable=["batch_stats"])
+    assert y.dtype == jnp.bfloat16
+    exact, expected = BatchNorm().apply(variables(), x.astype("f4"), True, mutable=["batch_stats"])
+    jax.tree.map(np.testing.assert_array_equal, new, expected)
+    np.testing.assert_array_equal(y, exact.astype(jnp.bfloat16))
+
+
+def outcome(axis_name, group_size=None, seed=0):
+    """Loss, output, new statistics and gradients; over the eight devices if an axis is named."""
+    module = BatchNorm(axis_name=axis_name, group_size=group_size)
+    v, x, target = variables(), draw(seed), draw(seed + 1)
+
+    def loss(params, x, target):
+        y, new = module.apply(v | {"params": params}, x, True, mutable=["batch_stats"])
+        return stats.mean(jnp.sin(y) * target, AXES, axis_name).sum(), (y, new["batch_stats"])
+
+    if axis_name is not None:
+        specs = {"in_specs": (P(), P(AXIS), P(AXIS)), "out_specs": (P(), (P(AXIS), P()))}
+        loss = jax.shard_map(loss, mesh=make_mesh(), **specs)
+    step = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+    return step(v["params"], x, target)
+
+
+def same(a, b):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6), a, b)
+
+
+@pytest.mark.parametrize("group_size", [None, 8])
+def test_eight_devices_are_one(group_size):
+    same(outcome(AXIS, group_size), outcome(None))
+
+
+@pytest.mark.parametrize("group_size", [1, 2, 4])
+def test_groups_are_separate_batches(group_size):
+    groups = 8 // group_size
+    v, x, target = variables(), draw(), draw(1)
+
+    def loss(params, x):
+        """Each group through a BatchNorm of its own, and the mean of their running statistics."""
+        applied = [
+            BatchNorm().apply(v | {"params": params}, part, True, mutable=["batch_stats"])
+            for part in jnp.split(x, groups)
+        ]
+        y = jnp.concatenate([part for part, _ in applied])
+        kept = [new["batch_stats"] for _, new in applied]
+        mean = jax.tree.map(lambda *leaves: sum(leaves) / groups, *kept)
+        return (jnp.sin(y) * target).mean(AXES).sum(), (y, mean)
+
+    expected = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))(v["params"], x)
+    same(outcome(AXIS, group_size), expected)
+
+
+@pytest.mark.parametrize("group_size", [0, 3, 16])
+def test_a_group_that_does_not_divide_is_refused(group_size):
+    with pytest.raises(ValueError, match=f"group_size={group_size} does not divide|must divide"):
+        outcome(AXIS, group_size)
+
+
+def test_groups_need_an_axis():
+    with pytest.raises(ValueError, match="group_size needs axis_name"):
+        outcome(None, 2)
+
+
+def test_one_value_a_channel_is_refused():
+    with pytest.raises(ValueError, match=r"one value a channel \(input \(1, 5\)\)"):
+        BatchNorm().apply(variables(), jnp.ones((1, 5)), True, mutable=["batch_stats"])
+
+
+def test_initialising_looks_at_no_axis():
+    made = BatchNorm(axis_name="unmapped", group_size=2).init(
+        jax.random.key(0), jnp.ones((1, 5)), train=True
+    )
+    np.testing.assert_array_equal(made["batch_stats"]["mean"], np.zeros(5))
+    np.testing.assert_array_equal(made["batch_stats"]["var"], np.ones(5))
+    np.testing.assert_array_equal(made["params"]["scale"], np.ones(5))
