@@ -34,8 +34,9 @@ def step(case: Case):
 
 def parameters(case: Case, noise: float = 0.1, dtype: str = "float64") -> dict[str, np.ndarray]:
     random = np.random.default_rng(1)
+    sizes = SIZES | dict(case.sizes)
     widths = {
-        name: SIZES[letters.split()[-1]]
+        name: sizes[letters.split()[-1]]
         for name, letters in case.axes
         if case.batch_axis(name) is not None
     }
