@@ -65,6 +65,7 @@ def train(asked: Asked) -> None:
     processes.start(
         given.coordinator, given.num_processes, given.process_id, lost_after=given.lost_after
     )
+    _check_name(asked.config)
     from jax_bt.train.loop import train
 
     folder = given.workdir or pathlib.Path("runs") / asked.name
@@ -73,6 +74,7 @@ def train(asked: Asked) -> None:
 
 def views(asked: Asked) -> None:
     """Writes a picture of augmented views and prints the rate of the pipeline alone."""
+    _check_name(asked.config)
     from jax_bt.train import build, preview
 
     preview.write(build.read_data(asked.config), asked.flags.output or "views.png")
@@ -142,6 +144,13 @@ def _encoder(given: flags.FlagValues):
     from jax_bt.train.encoder import load
 
     return load(given.workdir or given.weights, step=given.step)
+
+
+def _check_name(c: ConfigDict) -> None:
+    """Answers a mistyped data set before TensorFlow is imported, which takes seconds."""
+    from jax_bt.data import names
+
+    names.check(c.data.name, c.data.data_dir)
 
 
 NEED_CONFIG = {"train": train, "views": views, "plan": plan}

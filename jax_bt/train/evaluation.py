@@ -47,6 +47,8 @@ def why_not(run: Run, source: Source) -> str | None:
         for name in splits.names(split):
             if name not in source.splits:
                 return f"{run.data.name} has no split {name!r} (it has {', '.join(source.splits)})"
+        if not source.has_labels(split):
+            return f"{run.data.name} {split} has no labels"
     return None
 
 
