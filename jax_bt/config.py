@@ -113,6 +113,8 @@ FIELDS = (
     ),
     Field("encoder_b.name", str, None, "the second branch's encoder, where it differs"),
     Field("encoder_b.width", int, "[1, 64]", "its width, where it differs"),
+    Field("init.weights", str, None, "file of weights, or a run's folder, to start from"),
+    Field("init.parts", ("encoder",), None, 'what starts from it: "encoder", "projector"'),
     Field("optimizer.name", "lars", tuple(optim.OPTIMIZERS), "a function of jax_bt/optim"),
     Field("optimizer.learning_rate", 0.2, NOT_NEGATIVE, "peak, times batch_size / 256"),
     Field(

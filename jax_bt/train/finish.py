@@ -19,6 +19,7 @@ def finish(
     folder: epath.Path,
     *,
     terms: tuple[str, ...],
+    levels: dict[str, float],
     untrained: Variables,
     trained: Variables,
 ) -> dict[str, Any]:
@@ -29,6 +30,7 @@ def finish(
       source: its data set.
       folder: the run's folder.
       terms: names of the loss and its terms.
+      levels: losses to compare with, from ``levels.levels``.
       untrained: parameters and statistics of step 0.
       trained: those of the last step.
 
@@ -59,6 +61,7 @@ def finish(
         config=run.record,
         history=lines,
         terms=terms,
+        levels=levels,
         **pictures.of_views(run, source, stages),
         neighbours=pictures.of_neighbours(run, source, features.get("trained")),
     )

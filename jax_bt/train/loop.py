@@ -15,7 +15,7 @@ from jax_bt.data import Source
 from jax_bt.devices import processes
 from jax_bt.devices.mesh import from_first_process, make_mesh, to_global
 from jax_bt.errors import Stopped
-from jax_bt.train import checkpoint, evaluation, workdir
+from jax_bt.train import checkpoint, evaluation, initial, levels, workdir
 from jax_bt.train.build import Run, build, read_data
 from jax_bt.train.finish import finish
 from jax_bt.train.memory import check_fits
@@ -85,18 +85,29 @@ def train(
             if reason := evaluation.why_not(run, source):  # now, not after a week
                 print(f"the run will not be evaluated: {reason}")
         terms = run.trace()
+        compared = levels.levels(run) if first else {}
+        if compared:
+            print(levels.text(compared, run))
         untrained, state = _steps(run, source, folder)
         if not first:
             return {}
         trained = jax.device_get(state.variables)
-        return finish(run, source, folder, terms=terms, untrained=untrained, trained=trained)
+        return finish(
+            run,
+            source,
+            folder,
+            terms=terms,
+            levels=compared,
+            untrained=untrained,
+            trained=trained,
+        )
 
 
 def _steps(run: Run, source: Source, folder: epath.Path) -> tuple[Any, TrainState]:
     """Takes all steps that are left; returns the variables of step 0 and the last state, saved."""
     keep = {"keep": run.checkpoints.keep, "keep_every": run.checkpoints.keep_every}
     with checkpoint.opened(folder / "checkpoints", **keep) as manager:
-        state = run.init_state()
+        state = initial.start(run)
         untrained = jax.device_get(state.variables)  # for the report; the state itself is consumed
         state = checkpoint.restore(manager, state, run.mesh) or state
         start = int(state.step)
