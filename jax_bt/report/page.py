@@ -19,8 +19,8 @@ TERMS = ("loss", "invariance", "variance", "covariance", "redundancy")
 CAPTIONS = {
     "results": "The same kNN and linear probes on every kind of features. With few labels a class "
     "the features have to do the work: that is where pretraining shows.",
-    "losses": "Each term on its own scale. Dashed: the loss of identical views, of independent views "
-    "and of embeddings that are all one point, at this batch and width.",
+    "losses": "Each term on its own scale. Dashed: the loss of identical views, of independent "
+    "views and of embeddings that are all one point, at this batch and width.",
     "correlation": "Rows are dimensions of the first view's embedding, columns of the second's. "
     "A blue diagonal says that both views of an image agree; white elsewhere says that each "
     "dimension tells something the others do not.",
