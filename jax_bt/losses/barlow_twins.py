@@ -1,4 +1,4 @@
-"""Barlow Twins: the cross-correlation matrix of two views, driven to the identity."""
+"""Barlow Twins drives the cross-correlation matrix of two views to the identity."""
 
 import functools
 import itertools
@@ -20,7 +20,7 @@ class BarlowTwins(NamedTuple):
     """Value of ``barlow_twins`` and its terms.
 
     Attributes:
-      loss: invariance + lambd * redundancy (or what ``terms`` and ``temperature`` make of it).
+      loss: invariance + lambd * redundancy, or one of the two summands (``terms``).
       invariance: sum_i (C_ii - 1)^2.
       redundancy: sum_{i != j} C_ij^2, or of (C_ij + 1)^2, without its weight.
     """
@@ -90,6 +90,13 @@ def barlow_twins(
         floating, an unknown option, or one that excludes another. The widths may only differ where
         no pair of columns is compared: ``terms="redundancy"`` with ``correlation="auto"``.
 
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> z = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+      >>> print(f"{losses.barlow_twins(z, -z).loss:.2f}")  # C = -I
+      8.00
+
     Reference: Zbontar et al., Barlow Twins, ICML 2021, https://arxiv.org/abs/2103.03230; HSIC: Tsai
       et al., 2021, https://arxiv.org/abs/2104.13712
     """
@@ -123,7 +130,7 @@ def barlow_twins(
     if temperature is not None:
         measure = functools.partial(_exponentials, temperature=temperature)
     options = {"axis_name": axis_name, "precision": precision}
-    invariance = jnp.zeros((), views[0].dtype)
+    invariance = redundancy = jnp.zeros((), views[0].dtype)
     if columns_meet:
         pairs = tuple(itertools.combinations(range(len(views)), 2))
         invariance, redundancy = measure(views, pairs, **options)
