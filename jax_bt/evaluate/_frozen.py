@@ -95,7 +95,7 @@ def fit(
     """
     mesh = mesh_or_own(mesh)
     given, before = variables, fingerprint(variables)
-    variables = _on(mesh, variables)
+    variables = on_devices(mesh, variables)
     encoded = [
         (_encode(encode, variables, batch["image"]), batch["label"])
         for batch in _checked(encode, variables, padded(mesh, test))
@@ -103,7 +103,7 @@ def fit(
     if state is None:
         state = _start(classifiers, encoded[0][0], mesh, seed)
     state = state._replace(
-        variables=_on(mesh, state.variables), opt_state=_on(mesh, state.opt_state)
+        variables=on_devices(mesh, state.variables), opt_state=on_devices(mesh, state.opt_state)
     )
     # Nothing is donated: a state that ``on_epoch`` keeps stays readable, and classifiers are small.
     whole = {"out_shardings": replicated(mesh)}
@@ -176,7 +176,8 @@ def fingerprint(tree: PyTree) -> int:
     return int(_sums(jax.tree.leaves(tree)))
 
 
-def _on(mesh: Mesh, tree: PyTree) -> PyTree:
+def on_devices(mesh: Mesh, tree: PyTree) -> PyTree:
+    """The same arrays, whole on every device."""
     return jax.tree.map(lambda x: put(np.asarray(x), replicated(mesh)), tree)
 
 

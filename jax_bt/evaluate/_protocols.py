@@ -4,8 +4,9 @@ A name is that of a file, or of a file and one of its presets: "knn", "knn_20", 
 "linear_sgd_vicreg". A file has
 
     TITLE    what people read
-    NEEDS    what it runs on: "features" of every example, "images" in batches with an encoder, or
-             "maps" of the encoder's last stage, from images in batches
+    NEEDS    what it runs on: "features" of every example; "images" in batches and a frozen encoder
+             to features; "maps", the same to the maps of its last stage; "encoder", images in
+             batches and an encoder that is trained
     LABELS   "class" (one integer per example), "several" (present or absent, by class) or "none";
              "class" where it is missing
     PRESETS  records by name; "" is what the file's name alone stands for

@@ -11,7 +11,7 @@ from jax_bt.errors import UsageError
 def test_every_file_has_the_interface(name):
     protocol = evaluate.find(name)
     module = protocol.module
-    assert module.NEEDS in ("features", "images", "maps")
+    assert module.NEEDS in ("features", "images", "maps", "encoder")
     assert protocol.labels in ("class", "several", "none")
     assert isinstance(module.TITLE, str) and callable(module.run)
     for typed in evaluate.presets(name):

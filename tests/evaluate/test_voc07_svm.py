@@ -19,9 +19,8 @@ def settings(g, **changes):
 
 def test_average_precision_matches_the_reference(golden):
     g = golden("voc_ap")
-    curves = [
-        module.precision_recall(s, y) for s, y in zip(g["scores"].T, g["labels"].T, strict=True)
-    ]
+    columns = list(zip(g["scores"].T, g["labels"].T, strict=True))
+    curves = [module.precision_recall(s, y) for s, y in columns]
     np.testing.assert_allclose(curves[0][0], g["precision_class0"], rtol=1e-12)
     np.testing.assert_allclose(curves[0][1], g["recall_class0"], rtol=1e-12)
     ap = [module.average_precision(*curve) for curve in curves]
