@@ -26,4 +26,4 @@ def hits(logits: Array, label: Array) -> Array:
 def accuracies(counts: Sequence[Array]) -> dict[str, float]:
     """{"top1", "top5"} in percent, from ``hits`` of every batch."""
     first, fifth, count = np.sum([np.asarray(c) for c in counts], axis=0, dtype=np.int64)
-    return {"top1": 100.0 * first / count, "top5": 100.0 * fifth / count}
+    return {"top1": float(100 * first / count), "top5": float(100 * fifth / count)}

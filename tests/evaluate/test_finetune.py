@@ -80,11 +80,12 @@ def by_hand(example, head):
             total += jnp.sum(jnp.log(jnp.sum(jnp.exp(logits), 1)) - chosen)
         return total / len(x), moments
 
+    gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))
     buffer, losses = jax.tree.map(jnp.zeros_like, p), []
     for epoch in range(preset.epochs):
         factor = (1 + np.cos(np.pi * epoch / preset.epochs)) / 2
         for batch in train:
-            (value, moments), g = jax.value_and_grad(loss, has_aux=True)(p, *batch.values())
+            (value, moments), g = gradient(p, *batch.values())
             losses.append(float(value))
             g = jax.tree.map(lambda g, w: g + preset.weight_decay * w, g, p)
             buffer = jax.tree.map(lambda b, g: 0.9 * b + g, buffer, g)
