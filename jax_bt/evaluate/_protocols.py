@@ -108,10 +108,10 @@ def check_protocol(name: Any) -> None:
     except UsageError as error:
         raise UsageError(f"evaluate.protocols: {error}") from None
     if protocol.module.NEEDS != "features" or protocol.labels != "class":
-        what = protocol.module.NEEDS if protocol.labels == "class" else "other labels"
+        what = {"several": "several labels per example", "none": "no labels: it is no accuracy"}
         raise UsageError(
-            f"evaluate.protocols: {name!r} needs {what}; those after a run take features and one "
-            f"class per example: {', '.join(_of_features())}"
+            f"evaluate.protocols: {name!r} needs {what.get(protocol.labels, protocol.module.NEEDS)}"
+            f"; choose from those on features of one class each: {', '.join(_of_features())}"
         )
 
 

@@ -57,12 +57,6 @@ PRESETS = {
             "SwAV": {"top1_200": 49.5},
         },
     ),
-    "w_mse": Neighbours(
-        title="5 nearest neighbours of W-MSE",
-        ks=(5,),
-        distance="euclidean",
-        source="W-MSE's code; here a neighbour weighs 1 / distance, there all weigh the same",
-    ),
 }
 
 
@@ -87,16 +81,9 @@ def run(
     Returns:
       {"top1", "top5"} of the first k, and with several "top1_<k>", "top5_<k>" of each.
     """
-    scores = knn_several(
-        train_x,
-        train_y,
-        test_x,
-        test_y,
-        preset.ks,
-        preset.temperature,
-        distance=preset.distance,
-        mesh=mesh,
-    )
+    options = {"distance": preset.distance, "mesh": mesh}
+    arrays = (train_x, train_y, test_x, test_y)
+    scores = knn_several(*arrays, preset.ks, preset.temperature, **options)
     found = dict(scores[preset.ks[0]])
     if len(scores) > 1:
         found |= {f"{name}_{k}": value for k, s in scores.items() for name, value in s.items()}
@@ -133,18 +120,8 @@ def knn(
     Reference:
       Wu et al. 2018, arXiv:1805.01978, section 3.4; solo-learn's WeightedKNNClassifier.
     """
-    scores = knn_several(
-        train_x,
-        train_y,
-        test_x,
-        test_y,
-        (k,),
-        temperature,
-        distance=distance,
-        chunk=chunk,
-        mesh=mesh,
-    )
-    return scores[k]
+    arrays, options = (train_x, train_y, test_x, test_y), {"chunk": chunk, "mesh": mesh}
+    return knn_several(*arrays, (k,), temperature, distance=distance, **options)[k]
 
 
 def knn_several(

@@ -12,6 +12,7 @@ from jax_bt import evaluate, models
 from jax_bt.devices.mesh import make_mesh
 from jax_bt.errors import DataError, UsageError
 from jax_bt.evaluate import _subsets
+from jax_bt.evaluate._finetune_numbers import FineTuning
 
 module = importlib.import_module("jax_bt.evaluate.finetune")
 ENCODER = models.MLP((6,), output_norm="affine")  # Linear, BatchNorm
@@ -175,7 +176,7 @@ def test_presets_are_the_published_numbers():
 )
 def test_refuses_numbers(numbers, message):
     with pytest.raises(UsageError, match=message):
-        module.FineTuning(title="", **numbers)
+        FineTuning(title="", **numbers)
 
 
 def test_lists_of_names(tmp_path):

@@ -37,5 +37,5 @@ def test_says_what_is_wrong():
         evaluate.rankme(np.ones(5))
     with pytest.raises(ValueError, match="not finite"):
         evaluate.rankme(np.full((4, 4), np.nan))
-    with pytest.raises(UsageError, match="'rankme' needs other labels"):
+    with pytest.raises(UsageError, match="'rankme' needs no labels"):
         evaluate.check_protocol("rankme")

@@ -81,7 +81,7 @@ def test_stopping_early_is_no_warning(golden):
 
 
 def test_it_is_not_for_one_class_per_example():
-    with pytest.raises(UsageError, match="'voc07_svm' needs other labels"):
+    with pytest.raises(UsageError, match="'voc07_svm' needs several labels"):
         evaluate.check_protocol("voc07_svm")
 
 
