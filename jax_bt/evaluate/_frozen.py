@@ -62,6 +62,7 @@ def fit(
     train: Callable[[int], Batches],
     test: Batches,
     *,
+    classes: int,
     epochs: int,
     mesh: Mesh | None = None,
     seed: int = 0,
@@ -79,6 +80,7 @@ def fit(
       classifiers: by name.
       train: epoch -> this process's batches {"image": (b, ...), "label": (b,) integer}.
       test: this process's batches to test on; all but the last are of one size.
+      classes: number of classes K.
       epochs: in all, those of ``state`` included.
       mesh: the devices to use; None for those of this process.
       seed: of the initial weights; the same for every classifier.
@@ -89,6 +91,7 @@ def fit(
       The state after the last epoch.
 
     Raises:
+      DataError: a label that is no class.
       ValueError: no batches, or an encoder whose features of an image depend on the others of its
         batch, as with batch norm in training mode.
       RuntimeError: the encoder's variables changed.
@@ -98,7 +101,7 @@ def fit(
     variables = on_devices(mesh, variables)
     encoded = [
         (_encode(encode, variables, batch["image"]), batch["label"])
-        for batch in _checked(encode, variables, padded(mesh, test))
+        for batch in _checked(encode, variables, padded(mesh, test, classes))
     ]
     if state is None:
         state = _start(classifiers, encoded[0][0], mesh, seed)
@@ -113,7 +116,8 @@ def fit(
         rates = {name: float(c.rate(epoch)) for name, c in classifiers.items()}
         heads, opt_state, losses = state.variables, state.opt_state, []
         for batch in train(epoch):
-            heads, opt_state, loss = step(variables, heads, opt_state, rates, **exact(mesh, batch))
+            placed = exact(mesh, batch, classes)
+            heads, opt_state, loss = step(variables, heads, opt_state, rates, **placed)
             losses.append(loss)
             if len(losses) > ENCODED_AHEAD:
                 jax.block_until_ready(losses[-1 - ENCODED_AHEAD])

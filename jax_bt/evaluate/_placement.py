@@ -9,8 +9,8 @@ from jax import Array
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 
-from jax_bt.devices.mesh import make_mesh, replicated, sharded, to_global
-from jax_bt.errors import UsageError
+from jax_bt.devices.mesh import make_mesh, replicated, to_global
+from jax_bt.errors import DataError, UsageError
 
 PADDING = -1  # the label of rows that only fill a batch
 
@@ -26,7 +26,7 @@ def put(x: np.ndarray, sharding: NamedSharding) -> Array:
     return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 
 
-def exact(mesh: Mesh, batch: Mapping[str, Any]) -> dict[str, Array]:
+def exact(mesh: Mesh, batch: Mapping[str, Any], classes: int) -> dict[str, Array]:
     """A training batch as it is: nothing is added that batch statistics would see.
 
     It is spread over the devices; one that does not divide over the devices of a single process
@@ -35,11 +35,14 @@ def exact(mesh: Mesh, batch: Mapping[str, Any]) -> dict[str, Array]:
     Args:
       mesh: of all processes' devices.
       batch: this process's part of the global batch, (n, ...) arrays; n is the same everywhere.
+      classes: number of classes K.
 
     Raises:
+      DataError: a label that is not one of 0 .. K - 1.
       UsageError: a batch of several processes that does not divide over the devices.
     """
     batch = {name: np.asarray(x) for name, x in batch.items()}
+    _check_labels(batch["label"], 0, classes)
     count = len(batch["label"])
     if count % len(mesh.local_devices) == 0:
         return to_global(mesh, batch)
@@ -51,7 +54,9 @@ def exact(mesh: Mesh, batch: Mapping[str, Any]) -> dict[str, Array]:
     return {name: put(x, replicated(mesh)) for name, x in batch.items()}
 
 
-def padded(mesh: Mesh, batches: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Array]]:
+def padded(
+    mesh: Mesh, batches: Iterable[Mapping[str, Any]], classes: int | None = None
+) -> Iterator[dict[str, Array]]:
     """Batches to test on, all of one size: short ones are filled with rows labelled PADDING.
 
     Processes may have different numbers of batches; all of them yield as many as the longest.
@@ -59,11 +64,14 @@ def padded(mesh: Mesh, batches: Iterable[Mapping[str, Any]]) -> Iterator[dict[st
     Args:
       mesh: of all processes' devices.
       batches: this process's {"image": (n, ...), "label": (n, ...) integer}, n <= the first n.
+        Examples without a label have PADDING's.
+      classes: number of classes K; None for labels of any size.
 
     Yields:
       Global {"image", "label"}, sharded along the first dimension.
 
     Raises:
+      DataError: a label that is neither PADDING nor one of 0 .. K - 1.
       ValueError: no batch at all, or one larger than the first.
     """
     several = mesh.size > len(mesh.local_devices)
@@ -75,6 +83,7 @@ def padded(mesh: Mesh, batches: Iterable[Mapping[str, Any]]) -> Iterator[dict[st
             break
         if here:
             image, label = np.asarray(batch["image"]), np.asarray(batch["label"])
+            _check_labels(label, PADDING, classes)
             first = first or len(label)
             size = -(-first // len(mesh.local_devices)) * len(mesh.local_devices)
             if not 0 < len(label) <= first:
@@ -93,6 +102,15 @@ def padded(mesh: Mesh, batches: Iterable[Mapping[str, Any]]) -> Iterator[dict[st
         raise ValueError("no batches to test on: the split is empty")
 
 
+def _check_labels(label: np.ndarray, least: int, classes: int | None) -> None:
+    most = np.inf if classes is None else classes - 1
+    wrong = label[(label < least) | (label > most)]
+    if wrong.size:
+        raise DataError(
+            f"the label {wrong[0]} is not one of 0 .. {most}, those of {classes} classes"
+        )
+
+
 def gathered(x: np.ndarray) -> np.ndarray:
     """The rows of all processes, in the order of the processes; numbers of rows may differ."""
     if jax.process_count() == 1:
@@ -102,6 +120,3 @@ def gathered(x: np.ndarray) -> np.ndarray:
     filled[: len(x)] = x
     parts = multihost_utils.process_allgather(filled)
     return np.concatenate([part[:count] for part, count in zip(parts, counts, strict=True)])
-
-
-__all__ = ["PADDING", "exact", "gathered", "mesh_or_own", "padded", "put", "replicated", "sharded"]

@@ -80,6 +80,7 @@ def run(
       {"top1", "top5"} of the best epoch, each on its own, {"last_top1", "last_top5"}, "history".
 
     Raises:
+      DataError: a label that is no class.
       UsageError: a batch of several processes that does not divide over their devices.
       ValueError: no batches.
 
@@ -100,12 +101,13 @@ def run(
         rates = {"head": factor * preset.head_rate, "encoder": factor * preset.encoder_rate}
         variables, opt_state, losses = state.variables, state.opt_state, []
         for batch in train(epoch):
-            variables, opt_state, loss = step(variables, opt_state, rates, **exact(mesh, batch))
+            placed = exact(mesh, batch, classes)
+            variables, opt_state, loss = step(variables, opt_state, rates, **placed)
             losses.append(loss)
             jax.block_until_ready(losses[-2:][0])
         if not losses:
             raise ValueError(f"no batches to train on in epoch {epoch}")
-        counts = [test_step(variables, **batch) for batch in padded(mesh, test())]
+        counts = [test_step(variables, **batch) for batch in padded(mesh, test(), classes)]
         mean_loss = float(np.mean([float(loss) for loss in losses]))
         line = {"rate": rates["head"], "loss": mean_loss, **accuracies(counts)}
         history = (*state.history, {"epoch": epoch, "all": line})

@@ -53,8 +53,8 @@ def check(protocol: Any, *, examples: int, counts: np.ndarray | None, where: str
     if examples > MOST_EXAMPLES:
         raise UsageError(
             f"evaluate.protocols: {protocol.name!r} solves in the memory of one host, for up to "
-            f"{MOST_EXAMPLES:,} examples, not {examples:,}: use 'knn', or a part of the split by "
-            "--config.evaluate.train"
+            f"{MOST_EXAMPLES:,} examples, not {examples:,}: use 'linear_cached' or 'knn', or a "
+            "part of the split by --config.evaluate.train"
         )
     per_class = protocol.preset.per_class
     if per_class and counts is not None and per_class > min(counts, default=0):

@@ -194,6 +194,7 @@ def run(
       and "history" of all.
 
     Raises:
+      DataError: a label that is no class.
       UsageError: a batch of several processes that does not divide over their devices.
       ValueError: an encoder in training mode; no batches.
 
@@ -215,6 +216,7 @@ def run(
         classifiers,
         train,
         test,
+        classes=classes,
         epochs=preset.epochs,
         mesh=mesh,
         seed=seed,

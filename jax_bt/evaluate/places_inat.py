@@ -186,6 +186,7 @@ def run(
       As ``linear_sgd.run``; "settings" are "res5" and "res5avg".
 
     Raises:
+      DataError: a label that is no class.
       UsageError: a batch of several processes that does not divide over their devices.
       ValueError: an encoder in training mode, or without maps; no batches.
 
@@ -207,6 +208,7 @@ def run(
         classifiers,
         train,
         test,
+        classes=classes,
         epochs=preset.epochs,
         mesh=mesh,
         seed=seed,

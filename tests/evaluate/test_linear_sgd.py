@@ -9,7 +9,7 @@ import pytest
 
 from jax_bt import evaluate, models, optim
 from jax_bt.devices.mesh import make_mesh
-from jax_bt.errors import UsageError
+from jax_bt.errors import DataError, UsageError
 from jax_bt.evaluate._frozen import State, fingerprint
 
 module = importlib.import_module("jax_bt.evaluate.linear_sgd")
@@ -252,3 +252,19 @@ def test_says_what_is_wrong(test, message):
     preset = evaluate.find("linear_sgd").preset
     with pytest.raises(ValueError, match=message):
         module.run(identity, {}, lambda epoch: [], test, preset, classes=2, mesh=ONE)
+
+
+@pytest.mark.parametrize(("train", "test", "wrong"), [([0, 2], [0, 1], 2), ([0, 1], [5, 1], 5)])
+def test_a_label_that_is_no_class_is_refused(train, test, wrong):
+    train, test = ({"image": np.eye(2), "label": np.array(label)} for label in (train, test))
+    preset = evaluate.find("linear_sgd").preset
+    with pytest.raises(DataError, match=f"the label {wrong} is not one of 0 .. 1"):
+        module.run(identity, {}, lambda epoch: [train], [test], preset, classes=2, mesh=ONE)
+
+
+def test_test_examples_without_a_label_do_not_count():
+    batch = {"image": np.eye(2, dtype=np.float32), "label": np.array([0, 1])}
+    test = {"image": np.eye(2, dtype=np.float32)[[0, 1, 0]], "label": np.array([0, 1, -1])}
+    preset = module.Sgd(title="", epochs=3)
+    result = module.run(identity, {}, lambda e: [batch], [test], preset, classes=2, mesh=ONE)
+    assert result["last_top1"] == 100

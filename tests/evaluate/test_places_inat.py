@@ -131,6 +131,7 @@ def first_weights(batches):
         classifiers,
         None,
         batches[1],
+        classes=CLASSES,
         epochs=0,
     )
     return {name: v["params"]["linear"]["kernel"] for name, v in state.variables.items()}

@@ -1,5 +1,7 @@
 """Protocols by name: what is found, and what is refused before any long work."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -51,3 +53,14 @@ def test_refuses_what_would_fail_after_the_run():
     with pytest.raises(UsageError, match="up to 100,000 examples, not 100,001"):
         evaluate.find("linear").check(examples=100_001)
     evaluate.find("knn").check(examples=2_000_000)
+
+
+def test_the_page_names_every_protocol_and_preset():
+    text = (pathlib.Path(__file__).parent.parent.parent / "docs" / "evaluation.md").read_text()
+    for name in evaluate.names():
+        assert f"## {name}\n" in text
+        section = text.partition(f"## {name}\n")[2].partition("\n## ")[0]
+        for typed in evaluate.presets(name):
+            if name != "linear_cached":  # it has those of linear_sgd
+                short = typed.removeprefix(f"{name}_")
+                assert f"`{typed}`" in section or f"`{short}`" in section, typed
