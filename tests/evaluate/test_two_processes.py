@@ -1,6 +1,7 @@
 """Two processes with two devices each find what one process with one device finds."""
 
 import json
+import os
 import pathlib
 import socket
 import subprocess
@@ -96,6 +97,7 @@ def test_two_processes_find_what_one_finds():
         subprocess.Popen(
             [sys.executable, __file__, address, str(process)],
             cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
