@@ -120,17 +120,21 @@ def parse(argv: list[str]) -> Asked | None:
         return None
     try:
         words = values(line.argv)[1:] or ["train"]
-        config = values.config  # a file that failed to load only says so here
+        c = values.config
+        if c is not None:
+            c.lock()  # a file that failed to load only says so when it is touched
     except Exception as error:  # absl and ml_collections raise many kinds
         raise errors.UsageError(flag_errors.explain(line, error)) from error
     if len(words) > 1 or words[0] not in COMMANDS:
         raise errors.UsageError(
             f"unknown command {' '.join(words)!r}: use one of {', '.join(COMMANDS)}"
         )
-    if config is None:
+    if c is None:
         raise errors.UsageError("no config: pass --config=NAME, e.g. --config=barlow_digits")
-    line.finish(config)
-    return Asked(words[0], config, line.run_name, values)
+    from jax_bt.config import override
+
+    override(c, line.overrides)
+    return Asked(words[0], c, line.run_name, values)
 
 
 def run(argv: list[str]) -> int:

@@ -106,7 +106,7 @@ def check_range(name: str, value: Any, interval: str) -> None:
 def interval_words(interval: str) -> str:
     """An interval in words: "(0, inf)" is "a number above 0"."""
     low, high = (end.strip() for end in interval[1:-1].split(","))
-    lower = f"{'at least' if interval[0] == '[' else 'above'} {low}"
+    lower = f"{'of at least' if interval[0] == '[' else 'above'} {low}"
     upper = f"{'at most' if interval[-1] == ']' else 'below'} {high}"
     both = zip((lower, upper), _ends(interval), strict=True)
     ends = [word for word, end in both if math.isfinite(end)]

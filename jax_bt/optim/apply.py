@@ -12,6 +12,7 @@ def update(
     grads: PyTree,
     opt_state: PyTree,
     params: PyTree,
+    *,
     step: Array | int | None = None,
 ) -> tuple[PyTree, PyTree, dict[str, Array]]:
     """One step of the optimiser.

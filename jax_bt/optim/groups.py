@@ -77,11 +77,11 @@ def read(rules: Rules, rates: Collection[str]) -> tuple[Rule, ...]:
 
 def _read(rule: Any, rates: Collection[str]) -> Rule:
     try:
-        text, settings = rule[0], dict(rule[1])
-        expression = re.compile(text)
+        text, settings = rule
+        expression, settings = re.compile(text), dict(settings)
     except re.error as error:
-        raise UsageError(f"optimizer rule {text!r} is no regular expression: {error}") from None
-    except (TypeError, ValueError, LookupError):
+        raise UsageError(f"optimizer rule {rule[0]!r} is no regular expression: {error}") from None
+    except (TypeError, ValueError):
         raise UsageError(
             f"optimizer rule {rule!r} is no pair (regular expression, settings), "
             'such as ("^predictor/", {"rate": 0.1})'
@@ -155,7 +155,7 @@ def _first(rules: Sequence[Rule], name: str) -> Rule | None:
     return next((rule for rule in rules if rule.expression.search(name)), None)
 
 
-def _near(text: str, names: Sequence[str]) -> list[str]:
+def _near(text: str, names: list[str]) -> list[str]:
     """Paths, beginnings of paths and their parts that resemble an expression."""
     parts = {part for name in names for part in name.split("/")}
     parts |= {name[: m.start()] for name in names for m in re.finditer("/", name)} | set(names)

@@ -8,8 +8,9 @@ from jax_bt import evaluate, report
 from jax_bt.data import Source
 from jax_bt.methods import Variables
 from jax_bt.report import table
-from jax_bt.train import collapse, evaluation, history, pictures, workdir
+from jax_bt.train import collapse, evaluation, pictures, workdir
 from jax_bt.train.build import Run
+from jax_bt.train.history import rate, read, total_seconds
 
 
 def finish(
@@ -41,13 +42,13 @@ def finish(
         features = evaluation.features(run, source, stages)
         arrays = {kind: found.arrays for kind, found in features.items()}
         results = evaluate.compare(arrays, protocols=run.evaluation.protocols)
-    lines = history.read(folder)
+    lines = read(folder)
     summary = {
         "method": run.method.name,
         "dataset": run.data.name,
         "steps": run.total_steps,
-        "seconds": history.total_seconds(lines),
-        "images_per_second": history.rate(lines),
+        "seconds": total_seconds(lines),
+        "images_per_second": rate(lines),
         "final_loss": {name: lines[-1][name] for name in terms},
         "collapse": collapse.last_verdict(lines, run.method.least_scale),
         "results": results,

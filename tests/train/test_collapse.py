@@ -1,17 +1,18 @@
 """Collapse is measured in the step, told in the log, and recorded in the summary."""
 
-import functools
 import json
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jax_bt import config, diagnostics, methods, train, watch
-from jax_bt.methods._networks import Outputs
-from jax_bt.train.monitor import Log
+from jax_bt import config, diagnostics
+from jax_bt.methods import Outputs
+from jax_bt.train import collapse, train
+from jax_bt.train.monitor import Monitor
+from jax_bt.train.step import Metrics
 
-VICREG = methods.load("vicreg")
+SCALE = 0.1  # least healthy deviation, VICReg's
 
 
 def outputs(representation, embedding):
@@ -23,7 +24,7 @@ def spread_out(*shape):
 
 
 def record(representation, embedding):
-    measured = watch.measure(outputs(representation, embedding), jnp.asarray(True))
+    measured = collapse.measure(outputs(representation, embedding), jnp.asarray(True))
     return {name: float(value) for name, value in measured.items()}
 
 
@@ -40,27 +41,26 @@ def test_signals_are_those_of_diagnostics():
 
 
 def test_nothing_is_measured_when_not_due():
-    found = watch.measure(outputs(spread_out(8, 4), spread_out(8, 4)), jnp.asarray(False))
+    found = collapse.measure(outputs(spread_out(8, 4), spread_out(8, 4)), jnp.asarray(False))
     assert np.isnan([float(value) for value in found.values()]).all()
-    assert watch.verdict({"loss": 1.0}, VICREG) is None
+    assert collapse.verdict({"loss": 1.0}, SCALE) is None
 
 
 def test_the_verdict_is_the_worse_of_both():
     good, line = spread_out(64, 8), spread_out(64, 1) * np.ones((1, 8), np.float32)
     constant = np.ones((64, 8), np.float32) + 1e-4 * good
-    method = methods.load("barlow_twins")
-    assert watch.verdict(record(good, good), method) == "none"
-    assert watch.verdict(record(good, line), method) == "dimensional"
-    assert watch.verdict(record(constant, line), method) == "complete"
+    assert collapse.verdict(record(good, good), None) == "none"
+    assert collapse.verdict(record(good, line), None) == "dimensional"
+    assert collapse.verdict(record(constant, line), None) == "complete"
     history = [record(good, line), {"loss": 1.0}]
-    assert watch.last_verdict(history, method) == "dimensional"
-    assert watch.last_verdict(history[1:], method) == "not measured"
+    assert collapse.last_verdict(history, None) == "dimensional"
+    assert collapse.last_verdict(history[1:], None) == "not measured"
 
 
 def test_shrinking_embeddings_count_where_the_loss_sees_lengths():
     shrunk = record(spread_out(64, 8), 0.01 * spread_out(64, 8))
-    assert watch.verdict(shrunk, VICREG) == "complete"
-    assert watch.verdict(shrunk, methods.load("barlow_twins")) == "none"
+    assert collapse.verdict(shrunk, SCALE) == "complete"
+    assert collapse.verdict(shrunk, None) == "none"
 
 
 class Listener:
@@ -81,18 +81,18 @@ class Listener:
 
 def test_the_log_tells_of_a_collapse_once_and_of_recovery():
     listener = Listener()
-    method = methods.load("barlow_twins")
-    log = Log(listener, {}, 1, 9, verdict=functools.partial(watch.verdict, method=method))
+    monitor = Monitor(listener, {}, every=1, total_steps=9)
     good, line = spread_out(64, 8), spread_out(64, 1) * np.ones((1, 8), np.float32)
-    unmeasured = watch.measure(outputs(good, good), jnp.asarray(False))
+    unmeasured = collapse.measure(outputs(good, good), jnp.asarray(False))
+    one = jnp.ones(())
     for step, z in enumerate((good, good, line, None, line, good)):
         signals = unmeasured if z is None else record(good, z)
-        log.add(step, {"loss": jnp.ones(()), "gradient_norm": jnp.ones(())} | signals)
-    log.drain()
+        monitor.add(step, Metrics({"loss": one}, {"gradient_norm": one}, signals, 0 * one))
+    monitor.drain()
     assert listener.said == [
         "step 2: dimensional collapse: images differ along a few directions only "
         "(docs/methods.md, Collapse)",
-        "step 5: recovered (docs/methods.md, Collapse)",
+        "step 5: recovered from collapse",
     ]
     assert sorted(listener.lines[3]) == ["gradient_norm", "loss"]
     assert list(listener.lines[0])[:2] == ["loss", "gradient_norm"]  # shown beside the bar
@@ -102,19 +102,20 @@ def test_a_run_that_collapses_says_so(tmp_path, capsys):
     """VICReg without its variance term: the embeddings shrink to nothing."""
     c = config.smoke(config.digits(method="vicreg"))
     c.steps, c.log_every, c.diagnostics_every, c.checkpoint.every_steps = 40, 5, 20, 40
-    c.encoder.features = 8
+    with c.unlocked():
+        c.encoder.features = 8
     c.optimizer.name, c.optimizer.learning_rate = "sgd", 0.8
     c.optimizer.bias_learning_rate, c.optimizer.weight_decay = None, 0.0
     c.evaluate.protocols, c.evaluate.baselines = ("knn",), False
     c.loss.variance_weight = c.loss.covariance_weight = 0.0
     with pytest.warns(UserWarning, match="collapses or is unstable"):
-        summary = train.train(c, tmp_path)
+        summary = train(c, tmp_path)
     assert summary["collapse"] == "complete"
     said = capsys.readouterr().out
-    assert said.count("complete collapse: all images look alike to it (docs/methods.md") == 1
+    assert said.count("complete collapse: all images look alike to it (docs/methods.md") == 2
     lines = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
     measured = [line for line in lines if "collapse/embedding_std" in line]
     assert [line["step"] for line in measured] == [0, 20, 39]
-    assert watch.verdict(measured[0], VICREG) == "none"
+    assert collapse.verdict(measured[0], SCALE) == "none"
     assert measured[-1]["collapse/embedding_scale"] < 0.1
     assert json.loads((tmp_path / "summary.json").read_text()) == summary

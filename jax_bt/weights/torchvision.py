@@ -1,4 +1,4 @@
-"""Weights in torchvision's layout, in and out."""
+"""Variables of our ResNets from and to torchvision's state dicts."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jax_bt.errors import WeightsError
 from jax_bt.models.resnet import ResNet
+from jax_bt.weights._limits import shown
+from jax_bt.weights.names import prefixes
 
 # our leaf -> torch's, in torch's order within a module
 LEAVES = {
@@ -19,6 +22,7 @@ LEAVES = {
     "var": "running_var",
 }
 COUNTER = "num_batches_tracked"  # torch counts batches there, of no use to anyone
+BLOCK = re.compile(r"layer([0-9]{1,2})\.([0-9]{1,3})\.")
 
 
 def from_torchvision(state_dict: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,7 +39,7 @@ def from_torchvision(state_dict: Mapping[str, Any]) -> dict[str, Any]:
       {"params": ..., "batch_stats": ...}, nested dicts of numpy arrays of the dtypes given.
 
     Raises:
-      ValueError: if a key is missing or unknown, or a shape is not that of such a ResNet.
+      WeightsError: if a key is missing or unknown, or a shape is not that of such a ResNet.
     """
     arrays = {
         key: np.asarray(value)
@@ -50,7 +54,9 @@ def from_torchvision(state_dict: Mapping[str, Any]) -> dict[str, Any]:
         if len(shape) == 4:
             shape = tuple(shape[axis] for axis in (3, 2, 0, 1))
         if value.shape != shape:
-            raise ValueError(f"state dict: {key} has shape {value.shape}; our ResNet's is {shape}")
+            raise WeightsError(
+                f"state dict: {key} has shape {value.shape}; our ResNet's is {shape}"
+            )
         if len(shape) == 4:
             value = np.ascontiguousarray(value.transpose(2, 3, 1, 0))
         *modules, name = path
@@ -72,8 +78,13 @@ def to_torchvision(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
       each norm, which a strict ``load_state_dict`` wants, being 0.
 
     Raises:
-      ValueError: if the variables are not those of a ResNet.
+      WeightsError: if the variables are not those of a ResNet.
     """
+    if isinstance(variables, Mapping) and "encoder" in variables.get("params", {}):
+        raise WeightsError(
+            "variables: they are a whole run's; pass one network's, "
+            "{kind: networks['encoder'] for kind, networks in variables.items()}"
+        )
     state_dict: dict[str, np.ndarray] = {}
     for key, _, value in _leaves(variables):
         value = np.asarray(value)
@@ -89,18 +100,26 @@ def to_torchvision(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
 def _abstract_variables(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Shapes of the variables of the ResNet whose state dict this looks like."""
     stem = arrays.get("conv1.weight")
-    blocks = [match for key in arrays if (match := re.match(r"layer(\d+)\.(\d+)\.", key))]
-    if stem is None or stem.ndim != 4 or not blocks:
-        raise ValueError(
-            "state dict: not a torchvision ResNet's, which has conv1.weight and layer1.0.*; "
-            f"got {len(arrays)} keys such as {next(iter(arrays), None)!r}"
+    blocks = {(int(m[1]), int(m[2])) for key in arrays if (m := BLOCK.match(key))}
+    sizes = [
+        sum(stage == s for s, _ in blocks) for stage in range(1, max(blocks, default=(0,))[0] + 1)
+    ]
+    if stem is None or stem.ndim != 4 or 0 in stem.shape or not blocks:
+        found = [prefix for prefix in prefixes(arrays) if prefix]
+        hint = (
+            f"its names begin with {' or '.join(map(shown, found[:5]))}: take those, without that"
+            if found
+            else f"got {len(arrays)} keys such as {shown(next(iter(arrays), None))}"
         )
-    sizes: dict[int, int] = {}
-    for match in blocks:
-        stage, block = int(match[1]), int(match[2])
-        sizes[stage] = max(sizes.get(stage, 0), block + 1)
+        raise WeightsError(
+            "state dict: not a torchvision ResNet's, which has conv1.weight and layer1.0.*; " + hint
+        )
+    if blocks != {(s, b) for s, n in enumerate(sizes, start=1) for b in range(n)} or 0 in sizes:
+        raise WeightsError("state dict: the numbers of its blocks, layer1.0 and so on, have gaps")
+    if len(blocks) > 500:  # making up so many would take minutes
+        raise WeightsError(f"state dict: {len(blocks)} blocks are no ResNet's")
     module = ResNet(
-        stage_sizes=tuple(sizes.get(stage, 1) for stage in range(1, max(sizes) + 1)),
+        stage_sizes=tuple(sizes),
         bottleneck="layer1.0.conv3.weight" in arrays,
         features=stem.shape[0],
         stem="imagenet" if stem.shape[2] == 7 else "cifar",
@@ -118,7 +137,7 @@ def _leaves(variables: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...], An
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
         names = tuple(jax.tree_util.keystr((entry,), simple=True) for entry in path)
         if len(names) < 3 or names[0] not in ("params", "batch_stats") or names[-1] not in LEAVES:
-            raise ValueError(f"variables: {'/'.join(names)} is no leaf of a ResNet's variables")
+            raise WeightsError(f"variables: {'/'.join(names)} is no leaf of a ResNet's variables")
         modules = ".".join(names[1:-1])
         modules = re.sub(r"^layer(\d+)_(\d+)", r"layer\1.\2", modules)
         modules = modules.replace("downsample_", "downsample.")
@@ -128,7 +147,7 @@ def _leaves(variables: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...], An
 
 def _rank(key: str, leaf: str) -> tuple:
     """Torchvision's order: stem, blocks by number; conv1 bn1 conv2 ... downsample; leaves."""
-    block = re.match(r"layer(\d+)\.(\d+)\.", key)
+    block = BLOCK.match(key)
     position = (int(block[1]), int(block[2])) if block else (0, 0)
     number = [int(n) for n in re.findall(r"\d+", key[block.end() if block else 0 :])]
     return (position, "downsample" in key, number, "conv" not in key, list(LEAVES).index(leaf))
@@ -138,9 +157,9 @@ def _check_keys(found: Mapping[str, Any], expected: Iterable[str]) -> None:
     """One line on what is missing and what is too much."""
     have, want = {k for k in found if not k.endswith(COUNTER)}, set(expected)
     problems = [
-        f"{len(keys)} {what} (such as {min(keys)})"
+        f"{len(keys)} {what} (such as {shown(min(keys))})"
         for keys, what in ((want - have, "missing"), (have - want, "unknown"))
         if keys
     ]
     if problems:
-        raise ValueError(f"state dict of a ResNet: of its keys {' and '.join(problems)}")
+        raise WeightsError(f"state dict of a ResNet: of its keys {' and '.join(problems)}")

@@ -93,8 +93,18 @@ def test_mistakes_are_named(golden):
     missing = {k: v for k, v in good.items() if k != "layer3.1.bn2.running_var"}
     refused(missing, r"1 missing.*layer3\.1\.bn2\.running_var")
     refused(good | {"layer1.0.conv9.weight": np.ones(1)}, r"1 unknown.*layer1\.0\.conv9\.weight")
-    refused({f"module.{k}": v for k, v in good.items()}, r"not a torchvision ResNet's.*module\.")
+    prefixed = {f"module.backbone.{k}": v for k, v in good.items()}
+    refused(prefixed, "not a torchvision ResNet's.*names begin with 'module.backbone.': take those")
+    refused(prefixed | {f"b.{k}": v for k, v in good.items()}, "with 'b.' or 'module.backbone.'")
     refused({}, "not a torchvision ResNet's")
+    refused({"a\nb": np.ones(1)}, r"1 keys such as 'a\\nb'")
+    refused(good | {"layer1.0.a\nb": np.ones(1)}, r"1 unknown .such as 'layer1.0.a\\nb'")
+    refused(good | {"conv1.weight": np.ones((0, 3, 7, 7))}, "not a torchvision ResNet's")
+    for gap in ("layer9.0", "layer1.9", "layer0.0"):
+        refused(good | {f"{gap}.conv1.weight": np.ones(1)}, "the numbers of its blocks.*have gaps")
+    refused(good | {f"layer1.{i}.x": np.ones(1) for i in range(501)}, "507 blocks are no Res")
+    # no number of a file is believed to be small
+    refused(good | {"layer1." + "9" * 5000 + ".x": np.ones(1)}, "1 unknown")
     wide = good | {"layer2.0.conv2.weight": np.ones((128, 64, 3, 3), np.float32)}
     refused(wide, r"layer2\.0\.conv2\.weight has shape \(128, 64, 3, 3\).*\(128, 128, 3, 3\)")
 
@@ -106,3 +116,7 @@ def test_variables_of_something_else_are_refused():
         weights.to_torchvision(variables)
     with pytest.raises(ValueError, match="encoder/conv1/kernel is no leaf of a ResNet"):
         weights.to_torchvision({"encoder": {"conv1": {"kernel": np.ones((1, 1, 1, 1))}}})
+    networks = {"encoder": variables["params"], "projector": {"layer_0": {"bias": np.ones(2)}}}
+    whole = {"params": networks, "batch_stats": {"encoder": variables["batch_stats"]}}
+    with pytest.raises(ValueError, match=r"they are a whole run's.*pass one network's.*\['encoder"):
+        weights.to_torchvision(whole)
