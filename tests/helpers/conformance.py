@@ -21,6 +21,12 @@ AXIS = "batch"
 CASES = cases()
 DEFAULT = [case for case in CASES if "-" not in case.name]
 OPTIONS = [case for case in CASES if case not in DEFAULT]
+# W-MSE refuses to whiten fewer rows than dimensions, and a loss of scores has none.
+WIDE = [
+    case.wide()
+    for case in DEFAULT
+    if case.name != "w_mse" and any("D" in letters.split() for _, letters in case.axes)
+]
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 each_loss = pytest.mark.parametrize("case", DEFAULT, ids=lambda case: case.name)
@@ -45,8 +51,9 @@ def step(case: Case):
 def parameters(case: Case, noise: float = 0.1, dtype: str = "float64") -> dict[str, np.ndarray]:
     """The matrices: the identity and some noise."""
     random = np.random.default_rng(1)
+    sizes = SIZES | dict(case.sizes)
     widths = {
-        name: SIZES[letters.split()[-1]]
+        name: sizes[letters.split()[-1]]
         for name, letters in case.axes
         if case.batch_axis(name) is not None
     }
@@ -150,7 +157,7 @@ def check_order(case: Case) -> None:
 
     expected = value, (w_gradient, shuffle(x_gradient))
     with jax.enable_x64(True):
-        shuffled = step(case)(parameters(case), shuffle(case.inputs()))
+        shuffled = step(case.reordered(order))(parameters(case), shuffle(case.inputs()))
         chex.assert_trees_all_close(shuffled, expected, rtol=1e-9, atol=1e-12)
 
 

@@ -4,7 +4,10 @@ A loss is a public function of a module of ``jax_bt.losses`` whose return annota
 dataclass with ``loss`` as its first field. Its required arguments are arrays: embeddings (N, D)
 unless annotated otherwise, as in ``queue: Annotated[Array, "D K"]``. The axis N is the batch: it is
 sharded, all others are not. Each other value of an option annotated ``bool`` or ``Literal[...]`` is
-a case of its own. So a new loss file needs no entry anywhere.
+a case of its own, and so is an optional array whose axes have letters of ``SIZES``, as in
+``C: Annotated[Array, "D D"] | None = None``. A loss with a ``key`` gets one unless it is given its
+``directions``; one that requires the ``permutation`` of a batch gets that, and a required number is
+0.3. So a new loss file needs no entry anywhere.
 """
 
 import dataclasses
@@ -17,12 +20,13 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import jax
 import numpy as np
 from jax.sharding import PartitionSpec as P
 
 from jax_bt import losses
 
-SIZES = {"N": 16, "D": 8, "K": 6, "C": 3}
+SIZES = {"N": 16, "D": 8, "K": 6, "C": 3, "M": 12}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Case:
     name: str
     function: Callable[..., Any]
     axes: tuple[tuple[str, str], ...]  # (argument, "N D")
+    permutation: tuple[int, ...] | None = None  # rows of the global batch, where a loss needs it
+    sizes: tuple[tuple[str, int], ...] = ()  # in place of those of SIZES
 
     def specs(self, axis_name: str) -> dict[str, P]:
         """How each argument is sharded."""
@@ -48,7 +54,7 @@ class Case:
     def inputs(self, seed: int = 0, **sizes: int) -> dict[str, np.ndarray]:
         """Float64 arguments: views of one batch, half signal, half noise."""
         random = np.random.default_rng(seed)
-        sizes = SIZES | sizes
+        sizes = SIZES | dict(self.sizes) | sizes
         shapes = {
             name: tuple(sizes[letter] for letter in letters.split()) for name, letters in self.axes
         }
@@ -60,7 +66,21 @@ class Case:
 
     def loss(self, arguments: dict[str, Any], axis_name: str | None = None) -> Any:
         """The value, a scalar."""
+        if self.permutation is not None:
+            arguments = arguments | {"permutation": np.array(self.permutation)}
         return self.function(**arguments, axis_name=axis_name).loss
+
+    def wide(self) -> "Case":
+        """The case of more dimensions than examples, where a loss may take N x N matrices."""
+        sizes = (("D", SIZES["N"] + 8),)
+        return dataclasses.replace(self, name=f"{self.name}-wide", sizes=sizes)
+
+    def reordered(self, order: np.ndarray) -> "Case":
+        """The case of a batch whose rows are taken in another order."""
+        if self.permutation is None:
+            return self
+        rows = np.argsort(order)[np.array(self.permutation)[order]]
+        return dataclasses.replace(self, permutation=tuple(rows.tolist()))
 
 
 def cases(package: ModuleType = losses) -> list[Case]:
@@ -100,19 +120,43 @@ def _returns_loss(function: Callable[..., Any]) -> bool:
 
 def _variants(name: str, function: Callable[..., Any]) -> list[Case]:
     hints = typing.get_type_hints(function, include_extras=True)
-    parameters = inspect.signature(function).parameters.values()
+    parameters = inspect.signature(function).parameters
     axes = tuple(
-        (p.name, getattr(hints[p.name], "__metadata__", ("N D",))[0])
-        for p in parameters
+        (p.name, _letters(hints[p.name]) or "N D")
+        for p in parameters.values()
         if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
     )
-    variants = [Case(name, function, axes)]
-    for p in parameters:
+    optional = [
+        (p.name, _letters(hints[p.name]))
+        for p in parameters.values()
+        if p.default is None
+        and _letters(hints[p.name])
+        and set(_letters(hints[p.name]).split()) <= set(SIZES)
+    ]
+    required = {
+        p.name for p in parameters.values() if p.default is p.empty and p.kind is p.KEYWORD_ONLY
+    }
+    rows = tuple(np.random.default_rng(3).permutation(SIZES["N"]).tolist())
+    case = functools.partial(Case, permutation=rows if "permutation" in required else None)
+    function = functools.partial(function, **dict.fromkeys(required - {"permutation"}, 0.3))
+    drawn = {"key": jax.random.key(0)} if "key" in parameters else {}
+    default = functools.partial(function, **drawn)
+    variants = [case(name, default, axes)]
+    for argument, letters in optional:
+        bare = function if argument == "directions" else default
+        variants.append(case(f"{name}-{argument}", bare, (*axes, (argument, letters))))
+    for p in parameters.values():
         for value in _choices(hints[p.name]):
             if value != p.default:
-                chosen = functools.partial(function, **{p.name: value})
-                variants.append(Case(f"{name}-{p.name}={value}", chosen, axes))
+                chosen = functools.partial(default, **{p.name: value})
+                variants.append(case(f"{name}-{p.name}={value}", chosen, axes))
     return variants
+
+
+def _letters(hint: Any) -> str:
+    """The axes of ``Annotated[Array, "N D"]``, also where it may be None; else none."""
+    hints = [hint, *typing.get_args(hint)]
+    return next((h.__metadata__[0] for h in hints if hasattr(h, "__metadata__")), "")
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:

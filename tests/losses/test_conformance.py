@@ -8,6 +8,7 @@ from helpers.conformance import (
     DEFAULT,
     OPTIONS,
     WAYS,
+    WIDE,
     cast,
     check_order,
     check_pmap,
@@ -44,8 +45,8 @@ def test_pmap_with_mean_of_gradients_equals_one_device(case, devices):
     check_pmap(case, devices)
 
 
-@pytest.mark.parametrize("case", OPTIONS, ids=lambda case: case.name)
-def test_options_sharded_equal_one_device(case):
+@pytest.mark.parametrize("case", OPTIONS + WIDE, ids=lambda case: case.name)
+def test_options_and_wide_embeddings_sharded_equal_one_device(case):
     """Options share most of a loss's code: the two ways that treat a sum differently are enough."""
     check_pmap(case, 4)
     check_sharded(case, outside, 4)
