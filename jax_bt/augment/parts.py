@@ -1,7 +1,7 @@
-"""The parts a view is made of, as frozen records of their numbers.
+"""The parts of a view and the recipe that lists them, as frozen records of numbers.
 
 A `Recipe` lists parts in the order in which they are applied; the code that applies them is
-`jax_bt.data.ops` (TensorFlow, on the host) and `jax_bt.augment.ops` (JAX, on the device).
+`augment.host.view` (TensorFlow, on the host) and `augment.device.view` (JAX, on the device).
 Probabilities are per example; angles are degrees; sigma is pixels of the view; shifts are
 fractions of its side; everything else is in the [0, 1] scale of the image.
 """
@@ -85,7 +85,7 @@ class Affine:
 
 @dataclasses.dataclass(frozen=True)
 class Noise:
-    """Added Gaussian noise of standard deviation ~ U[std], the same in the three channels."""
+    """Added Gaussian noise of standard deviation ~ U[std], the same in all channels."""
 
     std: tuple[float, float] = (0.0, 0.1)
     p: float = 1.0
@@ -102,6 +102,8 @@ PARTS = {
     "affine": Affine,
     "noise": Noise,
 }
+# They mix red, green and blue, and mean nothing for another number of channels.
+COLOUR = (Jitter, Grayscale)
 Part = Crop | CenterCrop | Flip | Jitter | Grayscale | Blur | Solarize | Affine | Noise
 
 
@@ -112,8 +114,9 @@ class Recipe:
     Args:
       size: side of the square view, pixels.
       parts: applied in this order; each kind at most once, exactly one of `Crop` and `CenterCrop`.
-      mean, std: subtracted and divided at the end, per channel, in the [0, 1] scale.
-      eval_fraction: of the centre crop with which features of this kind of view are evaluated.
+      mean, std: subtracted and divided at the end, in the [0, 1] scale; one number per channel.
+      eval_fraction, eval_method: of the centre crop with which features are evaluated. 0.875 at
+        224 pixels is torchvision's Resize(256), CenterCrop(224); 1.0 is the whole image.
 
     Raises:
       ValueError: a part twice, no crop or two, or a number outside its range.
@@ -121,9 +124,10 @@ class Recipe:
 
     size: int
     parts: tuple[Part, ...]
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
     eval_fraction: float = 0.875
+    eval_method: str = "bilinear"
 
     def __post_init__(self):
         kinds = [type(part) for part in self.parts]
@@ -134,15 +138,20 @@ class Recipe:
             raise ValueError("recipe: give exactly one of crop and center_crop")
         if self.size < 1:
             raise ValueError(f"recipe: size must be at least 1 pixel, got {self.size}")
-        for name in ("mean", "std"):
-            if len(getattr(self, name)) != 3:
-                raise ValueError(
-                    f"recipe: {name} must have three numbers, got {getattr(self, name)}"
-                )
+        if not self.mean or len(self.mean) != len(self.std):
+            raise ValueError(
+                "recipe: mean and std must have one number per channel each, got "
+                f"{self.mean} and {self.std}"
+            )
         if min(self.std) <= 0:
             raise ValueError(f"recipe: std must be positive, got {self.std}")
-        for part in self.parts:
+        for part in (*self.parts, CenterCrop(self.eval_fraction, self.eval_method)):
             _check(part)
+        colour = [type(part).__name__ for part in self.parts if isinstance(part, COLOUR)]
+        if colour and self.channels != 3:
+            raise ValueError(
+                f"recipe: {' and '.join(colour)} need 3 channels, mean and std have {self.channels}"
+            )
 
     def get(self, kind: type) -> Part | None:
         """The part of this kind, or None."""
@@ -153,10 +162,30 @@ class Recipe:
         """Where the crop stands: the host does the parts up to it, the device those after it."""
         return next(i for i, p in enumerate(self.parts) if isinstance(p, Crop | CenterCrop))
 
+    @property
+    def channels(self) -> int:
+        """Channels of the images that the recipe is for."""
+        return len(self.mean)
+
     def evaluation(self) -> "Recipe":
         """The recipe for evaluating features: centre crop, the same size and normalisation."""
-        method = self.parts[self.crop_index].method
-        return dataclasses.replace(self, parts=(CenterCrop(self.eval_fraction, method),))
+        return dataclasses.replace(self, parts=(CenterCrop(self.eval_fraction, self.eval_method),))
+
+    def for_channels(self, channels: int) -> "Recipe":
+        """The recipe for images of another number of channels, which are no colours.
+
+        Jitter and grayscale are left out. Mean and std are, in every channel, the average of the
+        recipe's own.
+        """
+        if channels == self.channels:
+            return self
+        mean, std = (sum(numbers) / len(numbers) for numbers in (self.mean, self.std))
+        return dataclasses.replace(
+            self,
+            parts=tuple(part for part in self.parts if not isinstance(part, COLOUR)),
+            mean=(mean,) * channels,
+            std=(std,) * channels,
+        )
 
 
 def _check(part: Part) -> None:

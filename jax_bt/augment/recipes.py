@@ -1,4 +1,4 @@
-"""The papers' augmentation recipes: one table, each number in one place.
+"""The table of the papers' augmentation recipes, and recipes built in a config.
 
 Sources, read in the reference code: facebookresearch barlowtwins 8e8d284, vicreg 4e12602 (paper
 C.1 for `vicreg_paper`), swav 06b1b7c, simsiam a7bc177, moco and moco-v3; google-research simclr;
@@ -7,7 +7,8 @@ lightly for `cifar_lightly`. SwAV's std 0.228 is a typo for 0.229 and not kept.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jax_bt.augment.parts import (
@@ -23,6 +24,8 @@ from jax_bt.augment.parts import (
     Recipe,
     Solarize,
 )
+
+_log = logging.getLogger(__name__)
 
 # Barlow Twins and BYOL: half of SimCLR, and half of that again for saturation.
 _JITTER = Jitter(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1, p=0.8)
@@ -135,9 +138,9 @@ _TABLE: dict[str, Callable[[int], tuple[Recipe, ...]]] = {
     "cifar_lightly": _pair(_LIGHTLY, **_WHOLE),
     "cifar_w_mse": _cifar(_W_MSE),
     "digits": _pair(_DIGITS, **_GREY),
-    "eval": _one((CenterCrop(0.875),)),
-    "cifar_eval": _one((CenterCrop(1.0),), **_CIFAR),
-    "digits_eval": _one((CenterCrop(1.0),), **_GREY),
+    "eval": _one((CenterCrop(0.875, "bilinear"),)),  # torchvision's 256 to 224
+    "cifar_eval": _one((CenterCrop(1.0, "bilinear"),), **_CIFAR),
+    "digits_eval": _one((CenterCrop(1.0, "bilinear"),), **_GREY),
     "none": _pair((CenterCrop(1.0),), **_WHOLE),
 }
 
@@ -165,6 +168,27 @@ def recipes(name: str, size: int = 224) -> tuple[Recipe, ...]:
     return _TABLE[name](size)
 
 
+def for_channels(recipes: Sequence[Recipe], channels: int) -> tuple[Recipe, ...]:
+    """The recipes for images of this many channels (`Source.channels`); logs what is left out.
+
+    Args:
+      recipes: one per view.
+      channels: of the images.
+
+    Returns:
+      One recipe per view: `Recipe.for_channels` of each.
+    """
+    fitted = tuple(recipe.for_channels(channels) for recipe in recipes)
+    before, after = ({type(p).__name__ for r in rs for p in r.parts} for rs in (recipes, fitted))
+    if before - after:
+        _log.warning(
+            "images of %d channels: %s of the recipe is for colours and left out",
+            channels,
+            " and ".join(sorted(before - after)),
+        )
+    return fitted
+
+
 def recipe_from(description: Mapping[str, Any]) -> Recipe:
     """A recipe built from the same parts, as a config writes it.
 
@@ -175,7 +199,8 @@ def recipe_from(description: Mapping[str, Any]) -> Recipe:
 
     Args:
       description: `size`, and any of `base`, `view` (default 0), `order`, `mean`, `std`,
-        `eval_fraction`, and parts by name, each a mapping of its fields or None to leave it out.
+        `eval_fraction`, `eval_method`, and parts by name, each a mapping of its fields or None to
+        leave it out.
 
     Returns:
       The `Recipe`.
@@ -194,7 +219,7 @@ def recipe_from(description: Mapping[str, Any]) -> Recipe:
         kinds = {kind: name for name, kind in PARTS.items()}
         chosen = {kinds[type(part)]: part for part in views[view].parts}
         fields = {f.name: getattr(views[view], f.name) for f in dataclasses.fields(Recipe)}
-    settings = ("size", "mean", "std", "eval_fraction")
+    settings = ("size", "mean", "std", "eval_fraction", "eval_method")
     for name, value in given.items():
         if name in settings:
             fields[name] = tuple(value) if name in ("mean", "std") else value

@@ -1,10 +1,12 @@
 """One HTML file that holds a run's pictures, table and config; nothing is loaded from elsewhere."""
 
 import base64
+import functools
 import html
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -55,7 +57,7 @@ def write(
       terms: loss terms to draw; None takes loss, invariance, variance, covariance, redundancy.
       correlations: (before, after) training, each (D, D) of two views' embeddings.
       spectra: (before, after), each a vector of ``diagnostics.spectrum``.
-      views: one (N, S, S, C) array a view, normalised.
+      views: one (N, S, S, C) array per view, normalised.
       neighbours: keyword arguments of ``report.sheets.neighbours``, images normalised.
       results: records of ``evaluate.compare``; None takes those of the summary.
       summary: what summary.json holds.
@@ -66,8 +68,7 @@ def write(
     Returns:
       Path of the page.
 
-    Raises:
-      ValueError: arrays of shapes that cannot be drawn.
+    A picture that cannot be drawn is left out with a warning.
     """
     summary = summary or {}
     results = summary.get("results", ()) if results is None else results
@@ -76,24 +77,34 @@ def write(
     for name in CAPTIONS:
         (folder / f"{name}.png").unlink(missing_ok=True)
 
-    if results:
-        charts.results(folder / "results.png", results)
     if terms is None:
         terms = [term for term in TERMS if any(term in record for record in history)]
-    if history and terms:
-        curves.losses(folder / "losses.png", history, terms)
-    if correlations is not None:
-        charts.correlation(folder / "correlation.png", *correlations)
-    if spectra is not None:
-        charts.spectrum(folder / "spectrum.png", *spectra)
-    if views is not None:
-        sheets.contact_sheet(folder / "views.png", views, mean=mean, std=std)
-    if neighbours is not None:
-        sheets.neighbours(folder / "neighbours.png", **neighbours, mean=mean, std=std)
+    drawn = {
+        "results": results and functools.partial(charts.results, records=results),
+        "losses": history
+        and terms
+        and functools.partial(curves.losses, history=history, terms=terms),
+        "correlation": correlations and _with(charts.correlation, *correlations),
+        "spectrum": spectra and _with(charts.spectrum, *spectra),
+        "views": views and functools.partial(sheets.contact_sheet, views=views, mean=mean, std=std),
+        "neighbours": neighbours
+        and functools.partial(sheets.neighbours, **neighbours, mean=mean, std=std),
+    }
+    for name, draw in drawn.items():
+        if not draw:
+            continue
+        try:
+            draw(folder / f"{name}.png")
+        except ValueError as error:  # a run that diverged: what can be drawn is drawn
+            warnings.warn(f"report: {name} cannot be drawn: {error}", stacklevel=2)
 
     page = folder / NAME
     page.write_text(_page(folder, results, summary, config or {}), encoding="utf-8")
     return page
+
+
+def _with(draw: Callable[..., None], *arrays: ArrayLike) -> Callable[[pathlib.Path], None]:
+    return lambda path: draw(path, *arrays)
 
 
 def _page(

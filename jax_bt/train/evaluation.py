@@ -108,7 +108,6 @@ def images(run: Run, source: Source, split: str) -> Iterator[dict[str, np.ndarra
     return data.examples(
         source,
         split,
-        size=run.data.recipes[0].size,
         recipe=run.data.recipes[0].evaluation(),
         batch=run.evaluation.batch_size,
     )
@@ -119,6 +118,6 @@ def _labelled(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features, labels and indices of the examples that have a label."""
     x, y, index = evaluate.extract(apply, batches)
-    y = np.full(len(x), data.UNLABELLED) if y is None else y
+    y = np.full(len(x), -1) if y is None else y
     known = y >= 0
     return x[known], y[known], index[known]

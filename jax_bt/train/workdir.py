@@ -128,16 +128,16 @@ def prepare(
     recorded, run, done = (_read(folder / name) for name in (CONFIG, RUN, SUMMARY))
     finished = done is not None
     before = run["total_steps"] if run else done.get("steps", reached) if done else 0  # 0: unknown
+    if recorded and recorded.get("method") != config.get("method"):
+        raise WorkdirError(
+            f"{folder} holds a run of another method ({recorded.get('method')} recorded, "
+            f"{config.get('method')} asked). Choose another --workdir"
+        )
     changes = _differing(recorded, config, defaults or {}, "asked") if recorded else {}
     data_changes = _differing(run["data"], data, data, "found") if run else {}
     if before:  # the number of steps counts, not the field that gives it
         changes = {name: words for name, words in changes.items() if name not in LENGTH}
 
-    if "method" in changes:
-        raise WorkdirError(
-            f"{folder} holds a run of another method ({changes['method']}). "
-            "Choose another --workdir"
-        )
     if finished and total_steps == before:
         if changes:
             raise WorkdirError(

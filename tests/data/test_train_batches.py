@@ -1,13 +1,14 @@
 """Batches: pure in (seed, step), the same on any number of processes."""
 
 import itertools
-import sys
 
 import numpy as np
 import pytest
 
 from jax_bt import augment, data
-from jax_bt.data import order, stream, tfds_source, views
+from jax_bt.augment.host.view import make_view
+from jax_bt.data import order, train_batches
+from jax_bt.data.sources import tfds, tfrecord
 from jax_bt.errors import DataError
 
 BATCH = 6
@@ -24,8 +25,8 @@ def source(request, image_folder, tfds_dir, monkeypatch):
     if request.param == "folder":
         return data.load(str(image_folder))
     if request.param == "streamed":
-        monkeypatch.setattr(tfds_source, "MEMORY_LIMIT", 0)
-        monkeypatch.setattr(stream.StreamRecords, "BUFFER", 8)
+        monkeypatch.setattr(tfds, "MEMORY_LIMIT", 0)
+        monkeypatch.setattr(tfrecord.StreamRecords, "BUFFER", 8)
         return data.load("varied", tfds_dir)
     return data.load(request.param, tfds_dir)
 
@@ -107,7 +108,7 @@ def test_the_order_is_the_keyed_permutation(arrays):
 
 def test_threads_do_not_change_results(arrays, monkeypatch):
     many = take(arrays, 3)
-    monkeypatch.setattr(sys.modules["jax_bt.data.batches"], "worker_count", lambda: 1)
+    monkeypatch.setattr(train_batches, "worker_count", lambda: 1)
     for one, other in zip(take(arrays, 3), many, strict=True):
         assert_equal(one, other)
 
@@ -120,7 +121,7 @@ def test_a_paper_s_recipe(arrays):
     images, _ = arrays.records("train").fetch(batch["index"])
     for view, recipe in enumerate(recipes):
         for n, image in enumerate(images):
-            expected = views.make_view(image, recipe, seeds[n, view])
+            expected = make_view(image, recipe, seeds[n, view])
             np.testing.assert_allclose(batch["views"][view][n], expected, atol=1e-5)
 
 
@@ -165,3 +166,25 @@ def test_batches_that_do_not_fit(arrays):
         )
     with pytest.raises(DataError, match="it has train"):
         data.batches(arrays, "test", global_batch=6, seed=0, recipes=RECIPES)
+
+
+@pytest.mark.parametrize("side", [9, 200])  # cropped in batches, and one by one
+def test_ten_channels_of_sixteen_bits(side):
+    images = np.random.default_rng(2).integers(0, 2**16, (6, side, side, 10), np.uint16)
+    source = data.from_arrays({"train": images})
+    assert source.channels == 10
+    with pytest.raises(DataError, match=r"10 channels, .* 3: use augment.for_channels"):
+        take(source, 1)
+    recipes = augment.for_channels(RECIPES, 10)
+    crop = (augment.recipe_from({"size": 8, "crop": {}, "mean": [0.0] * 10, "std": [1.0] * 10}),)
+    (batch,) = take(source, 1, recipes=recipes)
+    assert batch["views"][0].shape == (6, 8, 8, 10)
+    (crops,) = take(source, 1, recipes=crop)
+    unit = data.from_arrays({"train": (images / 65535).astype(np.float32)})
+    np.testing.assert_allclose(
+        crops["views"][0], take(unit, 1, recipes=crop)[0]["views"][0], atol=1e-6
+    )
+    (sent,) = take(source, 1, recipes=recipes, host_only=True)
+    assert sent["views"][1].dtype == np.uint8
+    (whole,) = data.examples(source, "train", recipe=recipes[0].evaluation())
+    assert whole["image"].shape == (6, 8, 8, 10)

@@ -1,17 +1,38 @@
-"""The operations, in JAX and in TensorFlow, against torchvision and Pillow.
+"""The operations of the device and of the host, against each other, torchvision and Pillow.
 
 Tolerances are in grey levels (1/255). Pillow truncates or rounds to 8 bits after each step, which
 is its own: at most one level for a blend, more for its 8-bit HSV and its blur in six passes.
 """
 
+import functools
+import importlib
+import inspect
+
 import jax
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from jax_bt.augment import ops as jax_ops
-from jax_bt.data import ops as tf_ops
+from jax_bt.augment.host import resize
 
-BOTH = pytest.mark.parametrize("ops", [jax_ops, tf_ops], ids=["jax", "tensorflow"])
+DEVICE = importlib.import_module("jax_bt.augment.device.ops")
+HOST = importlib.import_module("jax_bt.augment.host.ops")
+
+
+class OnImages:
+    """The host's operations, of planes, as functions of images and NumPy numbers."""
+
+    def __getattr__(self, name):
+        return functools.partial(self._apply, getattr(HOST, name))
+
+    @staticmethod
+    def _apply(operation, image, *numbers):
+        # TensorFlow does not mix a scalar of float64, as files hold them, with float32.
+        numbers = [np.asarray(n, np.float32) if np.ndim(n) or n != 0.5 else n for n in numbers]
+        return HOST.to_image(operation(HOST.from_image(image), *numbers)).numpy()
+
+
+BOTH = pytest.mark.parametrize("ops", [DEVICE, OnImages()], ids=["device", "host"])
 
 # Operation: largest and mean distance to Pillow, largest to torchvision's float32 tensors.
 # brightness and the blends: Pillow truncates (1 level), and rounds the grey it blends with
@@ -123,7 +144,8 @@ def test_a_whole_chain(golden, ops):
     data = golden("augment_chain")
     out = []
     for image in data["images"]:
-        view = np.asarray(tf_ops.resized_crop(image, (6, 4, 50, 44), 48))
+        view = resize.resize(image, (48, 48), "bicubic", box=(6, 4, 50, 44), channels_last=True)
+        view = view.numpy()
         view = ops.brightness(ops.horizontal_flip(view), 1.25)
         view = ops.saturation(ops.contrast(view, 0.8), 1.15)
         view = ops.solarize(ops.gaussian_blur(ops.hue(view, 0.07), 0.9))
@@ -188,51 +210,72 @@ def test_affine_moves_turns_and_enlarges(ops):
     assert np.asarray(ops.affine(image, 0.0, 1.0, 0.9, 0.0)).max() == 0  # black comes in
 
 
-@BOTH
-def test_numbers_may_be_numpys_and_results_are_float32(images, ops):
-    """Factors read from a file are float64 scalars, which TensorFlow does not mix with float32."""
-    half = np.array([0.5])[0]
-    normal = np.zeros((64, 64))
-    for out in (
-        ops.brightness(images[0], half),
-        ops.brightness_additive(images[0], half),
-        ops.contrast(images[0], half),
-        ops.saturation(images[0], half),
-        ops.hue(images[0], half),
-        ops.grayscale(images[0]),
-        ops.solarize(images[0], half),
-        ops.solarize(images[0], half / 2),
-        ops.gaussian_blur(images[0], half),
-        ops.horizontal_flip(images[0]),
-        ops.affine(images[0], half, half, half, half),
-        ops.noise(images[0], normal, half),
-    ):
-        assert out.shape == (64, 64, 3)
-        assert out.dtype == np.float32
+# Arguments of every operation; the affine's shifts and angle lie between pixels.
+RANDOM = np.random.default_rng(1)
+NORMAL = RANDOM.normal(size=(17, 23)).astype(np.float32)
+ARGUMENTS = {
+    "clip": (),
+    "normalize": ((0.4, 0.5, 0.6), (0.2, 0.3, 0.4)),
+    "brightness": (1.37,),
+    "brightness_additive": (-0.21,),
+    "contrast": (1.62,),
+    "saturation": (0.55,),
+    "hue": (-0.34,),
+    "grayscale": (),
+    "solarize": (0.6,),
+    "gaussian_blur": (1.7,),
+    "horizontal_flip": (),
+    "affine": (0.3, 1.2, 0.1, -0.2),
+    "noise": (NORMAL, 0.1),
+}
 
 
-def test_jax_equals_tensorflow():
-    """On images that are not square, with random numbers, to float32 rounding."""
-    rng = np.random.default_rng(1)
-    for shape in ((17, 23, 3), (32, 20, 3)):
-        image = rng.uniform(size=shape).astype(np.float32)
-        normal = rng.normal(size=shape[:2]).astype(np.float32)
-        factor, sigma = rng.uniform(0.2, 1.8), rng.uniform(0.1, 3)
-        for name, numbers in {
-            "brightness": (factor,),
-            "brightness_additive": (factor - 1,),
-            "contrast": (factor,),
-            "saturation": (factor,),
-            "hue": (factor / 2 - 0.5,),
-            "grayscale": (),
-            "solarize": (0.5,),
-            "gaussian_blur": (sigma,),
-            "horizontal_flip": (),
-            "affine": (0.3, factor, 0.1, -0.2),
-            "noise": (normal, 0.1),
-        }.items():
-            numbers = [np.float32(n) if isinstance(n, float) else n for n in numbers]
-            ours = jax.jit(getattr(jax_ops, name))(image, *numbers)
-            theirs = getattr(tf_ops, name)(image, *numbers)
-            # The affine reads at coordinates whose rounding the steepest edge multiplies.
-            np.testing.assert_allclose(ours, theirs, atol=2e-5, err_msg=name)
+def operations(module):
+    """The public functions of a module whose first argument is an image or its planes."""
+    found = inspect.getmembers(module, inspect.isfunction)
+    found = {n: f for n, f in found if not n.startswith("_") and f.__module__ == module.__name__}
+    return {n: list(inspect.signature(f).parameters) for n, f in found.items()}
+
+
+def test_host_and_device_have_the_same_operations():
+    ours, theirs = operations(DEVICE), operations(HOST)
+    assert ours.keys() == ARGUMENTS.keys()
+    assert theirs.keys() - ours.keys() == {"from_image", "to_image", "to_uint8"}
+    for name in ours:
+        assert (ours[name][0], theirs[name][0]) == ("image", "planes")
+        assert ours[name][1:] == theirs[name][1:]
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_the_twins_agree(name):
+    """On an image that is not square, to float32 rounding."""
+    image = np.random.default_rng(2).uniform(size=(17, 23, 3)).astype(np.float32)
+    numbers = [np.float32(n) if isinstance(n, float) else n for n in ARGUMENTS[name]]
+    operation, twin = getattr(DEVICE, name), getattr(HOST, name)
+    ours = jax.jit(lambda x: operation(x, *numbers))(image)
+    theirs = HOST.to_image(twin(HOST.from_image(image), *numbers)).numpy()
+    assert ours.dtype == theirs.dtype == np.float32
+    # The affine reads at coordinates whose rounding the steepest edge multiplies.
+    np.testing.assert_allclose(ours, theirs, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "name", sorted(ARGUMENTS.keys() - {"contrast", "saturation", "hue", "grayscale", "normalize"})
+)
+def test_other_numbers_of_channels(name):
+    """Five channels are worked on as each alone would be."""
+    image = np.random.default_rng(3).uniform(size=(17, 23, 5)).astype(np.float32)
+    numbers = [np.float32(n) if isinstance(n, float) else n for n in ARGUMENTS[name]]
+    for ops in (DEVICE, OnImages()):
+        operation = getattr(ops, name)
+        whole = np.asarray(operation(image, *numbers))
+        for channel in range(5):
+            alone = operation(image[..., channel : channel + 1], *numbers)
+            np.testing.assert_allclose(whole[..., channel : channel + 1], alone, atol=1e-5)
+
+
+def test_hue_equals_tensorflows_own():
+    image = np.random.default_rng(3).uniform(size=(21, 20, 3)).astype(np.float32)
+    for delta in (-0.5, -0.07, 0.2, 0.5):
+        expected = tf.image.adjust_hue(image, delta)
+        np.testing.assert_allclose(OnImages().hue(image, delta), expected, atol=2e-6)

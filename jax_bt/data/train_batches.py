@@ -1,4 +1,4 @@
-"""Training batches: a pure function of (seed, step), on any number of processes."""
+"""Training batches: a pure function of (seed, step), for any number of processes."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -55,15 +55,18 @@ def batches(
       max_undecodable: more damaged images than this end the run.
 
     Yields:
-      A dict of "views": one float32 (local_batch, S, S, 3) per recipe (uint8 with ``host_only``);
-      "index": (local_batch,) int64; "label": (local_batch,) int32 where the data set has labels.
+      A dict of "views": one float32 (local_batch, S, S, C) per recipe (uint8 with ``host_only``);
+      "index": (local_batch,) int64; "label": (local_batch,) int32 where the split has labels, -1
+      for examples without one.
 
     Raises:
       DataError: at once, if the batch is larger than the split or does not divide over the
-        processes; later, if too many images cannot be decoded.
+        processes, or a recipe is for another number of channels; later, if too many images cannot
+        be decoded or none is left that can.
     """
     records = source.records(split)
     where = f"{source.name}, split {split!r}"
+    check_channels(source, recipes, where)
     _check_batch(records.size, global_batch, process_count, where)
     feed = Feed(
         records,
@@ -83,8 +86,8 @@ def _run(
 ) -> Iterator[dict[str, Any]]:
     """Yields batches; after a damaged image builds the pipeline again, without it.
 
-    That keeps the common case free of checks: an image that fails to decode surfaces as the error
-    of its step, whose examples are then tried one by one.
+    That keeps the common case free of checks: an image that fails to decode is the error of its
+    step, whose examples are then tried one by one.
     """
     failure = tf.errors.OpError  # bound here: a program that ends inside `yield` unloads tf first
     while True:
@@ -97,7 +100,13 @@ def _run(
             found = feed.diagnose(step)
             if not found:
                 raise DataError(f"{where}: reading step {step} failed: {reason(error)}") from error
-            feed.quarantine.add(found)
+            if not feed.quarantine.add(found):  # nothing was there to take their place
+                name = feed.records.describe(found[0][0])
+                raise DataError(
+                    f"{where}: no image is left that can take the place of {name}, which cannot "
+                    f"be decoded ({found[0][1]}): repair or remove the damaged images, the names "
+                    "are in the log"
+                ) from error
 
 
 def _pipeline(feed: Feed, recipes, make, step: int, prefetch: int) -> tf.data.Dataset:
@@ -129,7 +138,7 @@ def _pipeline(feed: Feed, recipes, make, step: int, prefetch: int) -> tf.data.Da
 
 
 def _small(shape: tf.TensorShape, recipes: Sequence[Recipe]) -> bool:
-    """Whether these are arrays of pixels that `crop_batch` can and had better crop."""
+    """Whether these are small arrays of one shape, for which `crop_batch` is faster."""
     if shape.rank != 3 or max(shape[:2]) > SMALL:
         return False
     return all(isinstance(recipe.parts[0], Crop) and recipe.size <= SMALL for recipe in recipes)
@@ -146,8 +155,22 @@ def _crop_batch(batch: dict, recipes: Sequence[Recipe], eight_bits: bool) -> dic
 
 @functools.lru_cache(maxsize=64)
 def _traced(make, recipe: Recipe):
-    """A recipe as a TensorFlow function, traced once a process: tracing takes a second a view."""
+    """A recipe as a TensorFlow function, traced once per process: tracing takes a second."""
     return tf.function(lambda image, seed: make(image, recipe, seed), autograph=False)
+
+
+def check_channels(source: Source, recipes: Sequence[Recipe], where: str) -> None:
+    """Refuses recipes for another number of channels than the images have.
+
+    Raises:
+      DataError: with what to do.
+    """
+    for recipe in recipes:
+        if recipe.channels != source.channels:
+            raise DataError(
+                f"images of {where} have {source.channels} channels, and the recipe's mean and std "
+                f"{recipe.channels}: use augment.for_channels(recipes, {source.channels})"
+            )
 
 
 def _check_batch(size: int, global_batch: int, process_count: int, where: str) -> None:
