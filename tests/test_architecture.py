@@ -142,9 +142,9 @@ def test_an_underscore_marks_a_helper_of_its_room():
     allowed = {("config.py", "_options")}
     breaches = []
     for path, line, name, _ in imports():
-        top, *parts = name.split(".")[:-1]
+        parts = name.split(".")[1:-1]
         for part in parts:
-            if top == "jax_bt" and part.startswith("_") and room(path) != parts[0]:
+            if name.startswith("jax_bt.") and part.startswith("_") and room(path) != parts[0]:
                 if (place(path), part) not in allowed:
                     breaches.append(f"{place(path)}:{line} imports {name}")
     assert not breaches, "\n".join(breaches)

@@ -24,6 +24,7 @@ from jax_bt.augment.parts import (
     Recipe,
     Solarize,
 )
+from jax_bt.errors import UsageError
 
 _log = logging.getLogger(__name__)
 
@@ -161,10 +162,10 @@ def recipes(name: str, size: int = 224) -> tuple[Recipe, ...]:
       A tuple with one `Recipe` per view; "eval" has one.
 
     Raises:
-      ValueError: unknown name.
+      UsageError: unknown name.
     """
     if name not in _TABLE:
-        raise ValueError(f"recipe {name!r} is not known; there are: {', '.join(_TABLE)}")
+        raise UsageError(f"recipe {name!r} is not known; there are: {', '.join(_TABLE)}")
     return _TABLE[name](size)
 
 

@@ -122,7 +122,7 @@ def test_the_command_starts_as_many_devices_as_the_slice_has(tmp_path):
     [
         (["--topology=v5e:3x5"], "no such TPU slice; valid are"),
         ([], "no slice to plan for: pass --topology"),
-        (["--topology=v5e:2x2", "--config.batch_size=6"], "use a multiple of 4"),
+        (["--topology=v5e:2x2", "--config.batch_size=6"], "set it to a multiple of 4"),
         (["--topology=v5e:2x2", "--effort=high"], "it is low or normal"),
         (["--topology=v5e:2x2", "--train_size=0"], "--train_size=0: give the number"),
         (["--topology=v5e:2x2", "--train_size=8"], "larger than the 8 examples"),
