@@ -113,7 +113,7 @@ def barlow_twins(
     if temperature is not None:
         measure = functools.partial(_exponentials, temperature=temperature)
     options = {"axis_name": axis_name, "precision": precision}
-    invariance = jnp.zeros((), views[0].dtype)
+    invariance = redundancy = jnp.zeros((), views[0].dtype)
     if columns_meet:
         pairs = tuple(itertools.combinations(range(len(views)), 2))
         invariance, redundancy = measure(views, pairs, **options)
@@ -125,7 +125,7 @@ def barlow_twins(
         "invariance": invariance,
         "redundancy": lambd * redundancy,
     }[terms]
-    return BarlowTwins(loss, invariance, redundancy)
+    return BarlowTwins(jnp.asarray(loss), jnp.asarray(invariance), jnp.asarray(redundancy))
 
 
 def _normalized(z, normalize, eps, axis_name):
