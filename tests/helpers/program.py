@@ -20,33 +20,14 @@ TIMES = {"seconds", "images_per_second"}
 
 def start(workdir, *words, devices=1, **environment):
     """Starts one process of ``python -m jax_bt.main``; its output is one stream of text."""
-    command = [sys.executable, "-m", "jax_bt.main", *words]
-    return _start(command, workdir, devices, environment)
-
-
-def launch(script, workdir, devices=1):
-    """Starts the run by a script of ``launch/``."""
-    return _start([ROOT / "launch" / script], workdir, devices, {"PYTHON": sys.executable})
-
-
-def _start(command, workdir, devices, environment):
-    env = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)} | environment
     return subprocess.Popen(
-        [*command, f"--config={CONFIG}", f"--workdir={workdir}"],
+        [sys.executable, "-m", "jax_bt.main", f"--config={CONFIG}", f"--workdir={workdir}", *words],
         cwd=ROOT,
-        env=env,
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def start_all(workdir, count, *words, devices=1):
-    """Starts the processes of one run, which get to know each other by flags."""
-    flags = [f"--coordinator=localhost:{free_port()}", f"--num_processes={count}"]
-    return [
-        start(workdir, *flags, f"--process_id={i}", *words, devices=devices) for i in range(count)
-    ]
 
 
 def end(process, code=0, timeout=300):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 
 import numpy as np
 from helpers import program
@@ -23,9 +24,9 @@ def assert_close(workdir, reference):
         np.testing.assert_allclose(found[name], expected[name], atol=atol, err_msg=name)
 
 
-def test_two_processes_stopped_as_one_give_the_run_of_one(alone, tmp_path):
-    """As ``srun --ntasks=2`` starts them, on four devices; SIGTERM to the second saves in both;
-    then the local script goes on, on two devices."""
+def test_two_processes_stopped_as_one_and_continued_by_one(alone, tmp_path):
+    """As ``srun --ntasks=2`` starts them, two devices each; SIGTERM to the second saves in both;
+    then one process with two devices goes on."""
     slurm = {
         "SLURM_JOB_ID": str(os.getpid()),
         "SLURM_STEP_NODELIST": "localhost",
@@ -39,16 +40,24 @@ def test_two_processes_stopped_as_one_give_the_run_of_one(alone, tmp_path):
     said = [program.end(child, code=75) for child in children]
     assert all("saved step" in text for text in said)
     assert "loss" not in said[1]  # the first alone writes
-    said = program.end(program.launch("local_two_processes.sh", tmp_path, devices=1))
-    assert "going on from the checkpoint of step" in said
-    assert said.count("trained encoder") == said.count("report: ") == 1
+    assert "going on from the checkpoint of step" in program.end(program.start(tmp_path, devices=2))
     assert_close(tmp_path, alone)
 
 
-def test_a_process_killed_in_training_ends_the_other(tmp_path):
-    children = program.start_all(tmp_path, 2, "--config.steps=100000", "--lost_after=5")
-    program.reached(tmp_path, 1, children[0])
-    children[1].kill()
-    said = program.end(children[0], code=69, timeout=60)
-    assert "they go on from the last checkpoint" in said
-    children[1].communicate()
+def test_the_local_script_starts_two_and_passes_on_how_they_end(tmp_path):
+    """A program in place of Python writes its words and fails as process 1."""
+    stub = tmp_path / "stub"
+    stub.write_text(
+        '#!/usr/bin/env bash\n[ "$1" = -c ] && { echo 4242; exit; }\n'
+        f'echo "$*" >> {tmp_path}/words\n[[ "$*" != *process_id=1* ]] || exit 75\n'
+    )
+    stub.chmod(0o755)
+    done = subprocess.run(
+        [program.ROOT / "launch" / "local_two_processes.sh", "--config=x"],
+        env=os.environ | {"PYTHON": str(stub)},
+    )
+    assert done.returncode == 75
+    flags = "-m jax_bt.main --coordinator=localhost:4242 --num_processes=2"
+    assert sorted((tmp_path / "words").read_text().splitlines()) == [
+        f"{flags} --process_id={i} --config=x" for i in (0, 1)
+    ]
