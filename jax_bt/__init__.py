@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from jax_bt import losses as losses
 
 if TYPE_CHECKING:
+    from jax_bt.train.encoder import load as load
     from jax_bt.train.pretrain import pretrain as pretrain
-    from jax_bt.weights.encoder import load as load
 
-_LAZY = {"pretrain": "jax_bt.train.pretrain", "load": "jax_bt.weights.encoder"}
+_LAZY = {"pretrain": "jax_bt.train.pretrain", "load": "jax_bt.train.encoder"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 import difflib
 import runpy
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict, FieldReference
@@ -233,6 +233,24 @@ def of_method(method: str) -> ConfigDict:
     methods.load(method)
     path = CONFIGS / f"{method.removesuffix('_twins')}_r50.py"
     return runpy.run_path(str(path))["get_config"]()
+
+
+def of_record(record: Mapping[str, Any]) -> ConfigDict:
+    """The config that a run's folder records; fields that no longer exist are left out."""
+    c = base(record["method"])
+    for field, value in _flat(record):
+        if unknown_field(c, field) is None:
+            set_field(c, field, value)
+    return c
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted field, value) of nested mappings; lists of mappings are values."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def set_field(c: ConfigDict, name: str, value: Any) -> None:

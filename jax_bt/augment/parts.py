@@ -8,6 +8,8 @@ fractions of its side; everything else is in the [0, 1] scale of the image.
 
 import dataclasses
 
+from jax_bt.errors import UsageError
+
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -119,7 +121,7 @@ class Recipe:
         224 pixels is torchvision's Resize(256), CenterCrop(224); 1.0 is the whole image.
 
     Raises:
-      ValueError: a part twice, no crop or two, or a number outside its range.
+      UsageError: a part twice, no crop or two, or a number outside its range.
     """
 
     size: int
@@ -133,23 +135,23 @@ class Recipe:
         kinds = [type(part) for part in self.parts]
         for kind in kinds:
             if kinds.count(kind) > 1:
-                raise ValueError(f"recipe: {kind.__name__} is given twice; each part at most once")
+                raise UsageError(f"recipe: {kind.__name__} is given twice; each part at most once")
         if sum(kind in (Crop, CenterCrop) for kind in kinds) != 1:
-            raise ValueError("recipe: give exactly one of crop and center_crop")
+            raise UsageError("recipe: give exactly one of crop and center_crop")
         if self.size < 1:
-            raise ValueError(f"recipe: size must be at least 1 pixel, got {self.size}")
+            raise UsageError(f"recipe: size must be at least 1 pixel, got {self.size}")
         if not self.mean or len(self.mean) != len(self.std):
-            raise ValueError(
+            raise UsageError(
                 "recipe: mean and std must have one number per channel each, got "
                 f"{self.mean} and {self.std}"
             )
         if min(self.std) <= 0:
-            raise ValueError(f"recipe: std must be positive, got {self.std}")
+            raise UsageError(f"recipe: std must be positive, got {self.std}")
         for part in (*self.parts, CenterCrop(self.eval_fraction, self.eval_method)):
             _check(part)
         colour = [type(part).__name__ for part in self.parts if isinstance(part, COLOUR)]
         if colour and self.channels != 3:
-            raise ValueError(
+            raise UsageError(
                 f"recipe: {' and '.join(colour)} need 3 channels, mean and std have {self.channels}"
             )
 
@@ -189,24 +191,24 @@ class Recipe:
 
 
 def _check(part: Part) -> None:
-    """Raises ValueError with the part's name, its field and the range that is allowed."""
+    """Raises UsageError with the part's name, its field and the range that is allowed."""
     for field in dataclasses.fields(part):
         name, value = f"recipe: {type(part).__name__}.{field.name}", getattr(part, field.name)
         if field.name == "p" and not 0 <= value <= 1:
-            raise ValueError(f"{name} is a probability, got {value}")
+            raise UsageError(f"{name} is a probability, got {value}")
         if field.name == "fraction" and not 0 < value <= 1:
-            raise ValueError(f"{name} must be in (0, 1], got {value}")
+            raise UsageError(f"{name} must be in (0, 1], got {value}")
         if field.name == "hue" and not 0 <= value <= 0.5:
-            raise ValueError(f"{name} must be in [0, 0.5] of the colour circle, got {value}")
+            raise UsageError(f"{name} must be in [0, 0.5] of the colour circle, got {value}")
         if field.name == "method" and value not in ("bicubic", "bilinear"):
-            raise ValueError(f"{name} must be 'bicubic' or 'bilinear', got {value!r}")
+            raise UsageError(f"{name} must be 'bicubic' or 'bilinear', got {value!r}")
         if isinstance(value, tuple):
             low = 1e-6 if field.name in ("scale", "ratio", "zoom") else 0.0
             if len(value) != 2 or not low <= value[0] <= value[1]:
-                raise ValueError(
+                raise UsageError(
                     f"{name} must be (low, high) with {low:g} <= low <= high, got {value}"
                 )
             if field.name == "scale" and value[1] > 1:
-                raise ValueError(f"{name} is a fraction of the image's area, got {value}")
+                raise UsageError(f"{name} is a fraction of the image's area, got {value}")
         elif isinstance(value, float | int) and value < 0:
-            raise ValueError(f"{name} must not be negative, got {value}")
+            raise UsageError(f"{name} must not be negative, got {value}")

@@ -207,7 +207,7 @@ def recipe_from(description: Mapping[str, Any]) -> Recipe:
       The `Recipe`.
 
     Raises:
-      ValueError: an unknown part or field (the message lists the valid ones), or a bad number.
+      UsageError: an unknown part or field (the message lists the valid ones), or a bad number.
     """
     given = dict(description)
     base, view, order = given.pop("base", None), given.pop("view", 0), given.pop("order", None)
@@ -216,7 +216,7 @@ def recipe_from(description: Mapping[str, Any]) -> Recipe:
     if base is not None:
         views = recipes(base, given.get("size", 224))
         if not 0 <= view < len(views):
-            raise ValueError(f"recipe {base!r} has views 0 to {len(views) - 1}, not {view}")
+            raise UsageError(f"recipe {base!r} has views 0 to {len(views) - 1}, not {view}")
         kinds = {kind: name for name, kind in PARTS.items()}
         chosen = {kinds[type(part)]: part for part in views[view].parts}
         fields = {f.name: getattr(views[view], f.name) for f in dataclasses.fields(Recipe)}
@@ -226,19 +226,19 @@ def recipe_from(description: Mapping[str, Any]) -> Recipe:
             fields[name] = tuple(value) if name in ("mean", "std") else value
         elif name not in PARTS:
             valid = ", ".join(("base", "view", "order", *settings, *PARTS))
-            raise ValueError(f"recipe: there is no part {name!r}; there are: {valid}")
+            raise UsageError(f"recipe: there is no part {name!r}; there are: {valid}")
         elif value is None:
             chosen.pop(name, None)
         else:
             chosen[name] = _part(name, value, chosen.get(name))
     if "size" not in fields:
-        raise ValueError("recipe: give its size in pixels, for example size=224")
+        raise UsageError("recipe: give its size in pixels, for example size=224")
     first = list(order) if order is not None else []
     for name in first:
         if first.count(name) > 1:
-            raise ValueError(f"recipe: order names {name!r} twice")
+            raise UsageError(f"recipe: order names {name!r} twice")
         if name not in chosen:
-            raise ValueError(
+            raise UsageError(
                 f"recipe: order names {name!r}, but its parts are: {', '.join(chosen)}"
             )
     if base is None:
@@ -250,7 +250,7 @@ def recipe_from(description: Mapping[str, Any]) -> Recipe:
 
 def _part(name: str, value: Any, old: Any) -> Any:
     if not hasattr(value, "items"):  # a ConfigDict is no Mapping
-        raise ValueError(
+        raise UsageError(
             f"recipe: {name} must be a mapping of its fields to numbers, or None, got {value!r}"
         )
     kind = PARTS[name]
@@ -258,6 +258,6 @@ def _part(name: str, value: Any, old: Any) -> Any:
     changes = {}
     for key, number in dict(value).items():
         if key not in valid:
-            raise ValueError(f"recipe: {name} has no {key!r}; it has: {', '.join(valid)}")
+            raise UsageError(f"recipe: {name} has no {key!r}; it has: {', '.join(valid)}")
         changes[key] = tuple(number) if isinstance(number, list | tuple) else number
     return dataclasses.replace(old, **changes) if old is not None else kind(**changes)

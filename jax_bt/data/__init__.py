@@ -1,4 +1,4 @@
-"""Images in: sources, decoding, order and batches. Only here and in augment/host is TensorFlow.
+"""Images for training and evaluation: sources, decoding, order and batches.
 
 What needs TensorFlow is imported when it is first used: ``jax_bt.data.names`` answers a mistyped
 name without waiting for it.

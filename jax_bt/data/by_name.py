@@ -53,6 +53,6 @@ def load(
             return load_npz(path)
         if files.is_folder(path) and not is_prepared(path):
             return load_folder(path)
-    if files.is_remote(path) and not is_prepared(path):
-        raise DataError(f"no folder {path}: check the path")
+        if files.is_remote(path) and not is_prepared(path):
+            raise DataError(f"no folder {path}: check the path")
     return load_tfds(name, data_dir, download=download)

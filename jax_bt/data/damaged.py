@@ -13,8 +13,8 @@ from jax_bt.errors import DataError
 
 # More damaged images than this is no longer a few broken files but a broken data set.
 MAX_UNDECODABLE = 100
-WARNED = 10  # so many are warned of; the names of the others are logged as information
-NAMED = 3  # so many are named by the error
+WARNED = 10  # the first ones are logged as warnings, the others as information
+NAMED = 3  # images that the error about too many names
 
 _log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Evaluation batches: every example of a split once, in its fixed order, or chosen ones."""
+"""Yields every example of a split once, in order, or chosen examples, for evaluation."""
 
 from collections.abc import Iterator, Sequence
 
@@ -24,6 +24,7 @@ def examples(
     batch: int = 256,
     process_index: int = 0,
     process_count: int = 1,
+    skip: int = 0,
     max_undecodable: int = MAX_UNDECODABLE,
 ) -> Iterator[dict[str, np.ndarray]]:
     """All examples of a split, once, in the order of their indices; the last batch may be short.
@@ -38,6 +39,7 @@ def examples(
       batch: examples per batch.
       process_index: of this process.
       process_count: number of processes; process p yields the examples p, p + count, ...
+      skip: number of its examples that this process leaves out at the start.
       max_undecodable: more damaged images than this end the evaluation.
 
     Yields:
@@ -51,7 +53,7 @@ def examples(
     records = source.records(split)
     where = f"{source.name}, split {split!r}"
     check_channels(source, [recipe], where)
-    mine = np.arange(process_index, records.size, process_count)
+    mine = np.arange(process_index, records.size, process_count)[skip:]
     return _run(records, recipe, mine, batch, Quarantine(records, max_undecodable), where)
 
 

@@ -1,4 +1,4 @@
-"""The order of examples in a run, as a pure function of (seed, step)."""
+"""Computes the order of examples in a run, a pure function of (seed, step)."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Training batches: a pure function of (seed, step), for any number of processes."""
+"""Yields training batches, a pure function of (seed, step), on any number of processes."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -114,7 +114,7 @@ def _pipeline(feed: Feed, recipes, make, step: int, prefetch: int) -> tf.data.Da
     dataset = feed.dataset(step)
     finish = make
     if _small(feed.spec.shape, recipes):
-        # Whole batches are cropped at once, ten times as fast; only what is left is done singly.
+        # Whole batches are cropped at once, ten times as fast; the other parts follow one by one.
         finish = finish_view
         dataset = dataset.map(
             functools.partial(_crop_batch, recipes=recipes, eight_bits=make is host_view),
@@ -131,7 +131,7 @@ def _pipeline(feed: Feed, recipes, make, step: int, prefetch: int) -> tf.data.Da
         made = tuple(f(payload[i], seeds[i]) for i, f in enumerate(functions))
         return example | {"views": made}
 
-    # More examples under way than threads: none idles while finished ones are put into a batch.
+    # More examples than threads: no thread waits while finished examples are put into a batch.
     dataset = dataset.unbatch().map(augment, num_parallel_calls=4 * workers)
     dataset = dataset.batch(feed.local, drop_remainder=True).prefetch(prefetch)
     return dataset.with_options(pipeline_options(workers))

@@ -186,8 +186,7 @@ def build(c: ConfigDict, mesh: Mesh, *, train_size: int, channels: int = 3) -> R
       UsageError: a value that does not fit; the message names the field and what would fit.
     """
     data = read_data(c)
-    recipes = tuple(recipe.for_channels(channels) for recipe in data.recipes)
-    data = dataclasses.replace(data, recipes=recipes)
+    data = dataclasses.replace(data, recipes=augment.for_channels(data.recipes, channels))
     check_divides(c.batch_size, mesh, c.micro_batches)
     if c.batch_size > train_size:
         raise UsageError(

@@ -134,6 +134,38 @@ def restore(manager: Manager | None, like: PyTree, mesh: Mesh) -> PyTree | None:
     )
 
 
+def read(directory: epath.Path, like: PyTree, *, step: int | None = None) -> PyTree:
+    """Reads one checkpoint, for use outside of its run; nothing is moved.
+
+    Args:
+      directory: of the checkpoints.
+      like: a state of the right structure, shapes and dtypes, which may be abstract.
+      step: of the checkpoint; None for the newest.
+
+    Returns:
+      The state as host arrays, PRNG keys as their words.
+
+    Raises:
+      CheckpointError: there is none of that step, it is damaged, or it is of another model.
+    """
+    have = steps(directory)
+    if not have or step is not None and step not in have:
+        found = f"it has those of steps {', '.join(map(str, have))}" if have else "it has none"
+        wanted = "" if step is None else f" of step {step}"
+        raise CheckpointError(f"{directory} has no checkpoint{wanted}: {found}")
+    step = have[-1] if step is None else step
+    empty = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(_words, like))
+    with opened(directory, keep=len(have)) as manager:
+        try:
+            return _checked(manager, empty, step)
+        except CheckpointError:
+            raise
+        except Exception as error:  # noqa: BLE001 - damaged files raise anything
+            raise CheckpointError(
+                f"checkpoint {step} in {directory} is damaged ({_reason(error)}): choose another"
+            ) from error
+
+
 def newest_step(manager: Manager | None) -> int | None:
     """The step of the newest checkpoint on disk, or None."""
     return None if manager is None else manager.latest_step()
@@ -146,16 +178,10 @@ def steps(directory: epath.Path) -> list[int]:
 
 def _newest(manager: Manager, empty: PyTree) -> PyTree | None:
     """The host arrays of the newest checkpoint that can be read."""
-    item = {"state": empty, "checksum": np.zeros((), np.uint32)}
     saved = sorted(manager.all_steps(), reverse=True)
     for step in saved:
         try:
-            _check_same(item, manager.item_metadata(step)["state"].tree, step)
-            args = ocp.args.Composite(state=ocp.args.StandardRestore(item))
-            read = manager.restore(step, args=args)["state"]
-            if read["checksum"] != _checksum(read["state"]):
-                raise ValueError("its checksum is wrong")
-            return read["state"]
+            return _checked(manager, empty, step)
         except CheckpointError:
             raise
         except Exception as error:  # noqa: BLE001 - damaged files raise anything
@@ -166,6 +192,17 @@ def _newest(manager: Manager, empty: PyTree) -> PyTree | None:
             "restore one from a copy, or start afresh in another --workdir"
         )
     return None
+
+
+def _checked(manager: Manager, empty: PyTree, step: int) -> PyTree:
+    """The host arrays of one checkpoint; ValueError if their checksum is wrong."""
+    item = {"state": empty, "checksum": np.zeros((), np.uint32)}
+    _check_same(item, manager.item_metadata(step)["state"].tree, step)
+    args = ocp.args.Composite(state=ocp.args.StandardRestore(item))
+    found = manager.restore(step, args=args)["state"]
+    if found["checksum"] != _checksum(found["state"]):
+        raise ValueError("its checksum is wrong")
+    return found["state"]
 
 
 def _set_aside(manager: Manager, step: int, error: Exception) -> None:

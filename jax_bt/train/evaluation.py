@@ -46,7 +46,12 @@ def why_not(run: Run, source: Source) -> str | None:
     for split in (run.data.probe, run.data.test):
         for name in splits.names(split):
             if name not in source.splits:
-                return f"{run.data.name} has no split {name!r} (it has {', '.join(source.splits)})"
+                has = ", ".join(source.splits)
+                return (
+                    f"{run.data.name} has no split {name!r}; --config.data.test names one of {has}"
+                )
+        if not source.has_labels(split):
+            return f"{run.data.name} {split} has no labels"
     return None
 
 

@@ -8,7 +8,7 @@ from jax_bt import evaluate, report
 from jax_bt.data import Source
 from jax_bt.methods import Variables
 from jax_bt.report import table
-from jax_bt.train import collapse, evaluation, pictures, workdir
+from jax_bt.train import collapse, encoder, evaluation, export, pictures, workdir
 from jax_bt.train.build import Run
 from jax_bt.train.history import rate, read, total_seconds
 
@@ -62,6 +62,7 @@ def finish(
         **pictures.of_views(run, source, stages),
         neighbours=pictures.of_neighbours(run, source, features.get("trained")),
     )
+    export.leave(encoder.of_run(run, trained, run.total_steps), folder)
     workdir.write_json(folder / "summary.json", summary)  # last: it marks the run as finished
     print(table.text(evaluate.cells(results)) if results else f"not evaluated: {reason}")
     if summary["collapse"] in collapse.MEANING:
@@ -70,5 +71,6 @@ def finish(
         f"{run.method.name} on {run.data.name}: {summary['steps']} steps in "
         f"{summary['seconds']:.0f} s, {summary['images_per_second']:.0f} images/s"
     )
+    print(f"encoder: {folder / encoder.WEIGHTS} (jax_bt.load, or the command export)")
     print(f"report: {page}")
     return summary

@@ -43,6 +43,7 @@ def pretrain(
     c = config.of_method(method)
     c.batch_size, c.encoder.dtype = 256, "float32"
     c.encoder.name, c.epochs = encoder, float(epochs)
+    c.data.train, c.data.test = "train", "test"
     named = isinstance(data, str | os.PathLike)
     c.data.name = os.fspath(data) if named else "images in memory"
     for name, value in overrides.items():

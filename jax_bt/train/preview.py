@@ -5,7 +5,7 @@ import os
 import pathlib
 import time
 
-from jax_bt import data, report
+from jax_bt import augment, data, report
 from jax_bt.data.options import worker_count
 from jax_bt.errors import UsageError
 from jax_bt.train.build import Data
@@ -31,7 +31,7 @@ def write(reads: Data, path: str | os.PathLike[str]) -> float:
     if path.suffix.lower() != ".png" or not path.parent.is_dir():
         raise UsageError(f"--output={path}: give a .png file in a folder that exists")
     source = data.load(reads.name, data_dir=reads.data_dir, download=reads.download)
-    recipes = tuple(recipe.for_channels(source.channels) for recipe in reads.recipes)
+    recipes = augment.for_channels(reads.recipes, source.channels)
     batch = min(reads.batch_size, source.size(reads.train), 256)
     options = {"global_batch": batch, "seed": reads.seed, "recipes": recipes}
     batches = data.batches(source, reads.train, **options)

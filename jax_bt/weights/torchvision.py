@@ -97,8 +97,15 @@ def to_torchvision(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return state_dict
 
 
-def _abstract_variables(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Shapes of the variables of the ResNet whose state dict this looks like."""
+def resnet_of(arrays: Mapping[str, Any]) -> ResNet:
+    """The ResNet whose state dict this looks like, by its keys and shapes.
+
+    Args:
+      arrays: by torchvision's names.
+
+    Raises:
+      WeightsError: they are not a ResNet's.
+    """
     stem = arrays.get("conv1.weight")
     blocks = {(int(m[1]), int(m[2])) for key in arrays if (m := BLOCK.match(key))}
     sizes = [
@@ -118,17 +125,19 @@ def _abstract_variables(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         raise WeightsError("state dict: the numbers of its blocks, layer1.0 and so on, have gaps")
     if len(blocks) > 500:  # making up so many would take minutes
         raise WeightsError(f"state dict: {len(blocks)} blocks are no ResNet's")
-    module = ResNet(
+    return ResNet(
         stage_sizes=tuple(sizes),
         bottleneck="layer1.0.conv3.weight" in arrays,
         features=stem.shape[0],
         stem="imagenet" if stem.shape[2] == 7 else "cifar",
     )
-    return jax.eval_shape(
-        module.init,
-        jax.random.key(0),
-        jax.ShapeDtypeStruct((1, 32, 32, stem.shape[1]), jnp.float32),
-    )
+
+
+def _abstract_variables(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Shapes of the variables of the ResNet whose state dict this looks like."""
+    module, channels = resnet_of(arrays), arrays["conv1.weight"].shape[1]
+    images = jax.ShapeDtypeStruct((1, 32, 32, channels), jnp.float32)
+    return jax.eval_shape(module.init, jax.random.key(0), images)
 
 
 def _leaves(variables: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...], Any]]:

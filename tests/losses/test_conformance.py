@@ -92,6 +92,7 @@ def test_every_published_loss_is_found():
     found = {case.name for case in DEFAULT}
     assert found >= {
         "barlow_twins", "vicreg", "byol", "simsiam", "nt_xent", "info_nce", "info_nce_in_batch",
-        "swav", "w_mse", "imax",
+        "swav", "w_mse", "imax", "lejepa", "visreg", "frossl", "mmcr", "tico", "cor_info_max",
+        "tcr", "mixed_barlow_twins", "mec",
     }  # fmt: skip
     assert all(callable(getattr(losses, name)) for name in found)

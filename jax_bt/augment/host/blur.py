@@ -1,4 +1,4 @@
-"""Pillow's Gaussian blur as banded matrix products on planes, several rows at a time."""
+"""Blurs planes as Pillow does, by products with banded matrices, several rows at a time."""
 
 import tensorflow as tf
 

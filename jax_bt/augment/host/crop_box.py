@@ -1,4 +1,4 @@
-"""The random numbers of a view from its seed, and the box of its crop.
+"""Draws the random numbers of a view from its seed, and the box of its crop from these.
 
 Both work on any number of seeds at once and give each the numbers that it would have alone.
 TensorFlow's stateless generators take one seed per call, which costs 30 microseconds.

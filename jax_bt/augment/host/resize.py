@@ -1,4 +1,4 @@
-"""Antialiased resizing of a part of an image, as banded matrix products.
+"""Resizes a part of an image, antialiased, by products with banded matrices.
 
 A row of the result depends on a few rows of the image, so the (S, H) resampling matrix is a band.
 Rows of the result are made 16 at a time from the input rows they need: 82,000 random pixels to 224
@@ -8,9 +8,9 @@ take 0.7 ms on one core, by cropping and `tf.image.resize` 1.8.
 import numpy as np
 import tensorflow as tf
 
-BLOCK = 16  # at most so many rows of the result are made together
+BLOCK = 16  # rows of the result that are made together, at most
 # Random crops have sizes of all kinds, and for every new shape the library of the matrix products
-# compiles a new kernel, a millisecond each: what is multiplied is rounded up to these.
+# compiles a new kernel, which takes 1 ms: sizes are rounded up to multiples of these.
 COLUMNS, BAND = 64, 8
 _REACH = {"bicubic": 2.0, "bilinear": 1.0}  # of the kernels, in pixels of the smaller image
 

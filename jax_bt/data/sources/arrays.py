@@ -1,9 +1,10 @@
-"""Images that are already arrays: in memory, in an ``.npz`` file, or embedded in scikit-learn."""
+"""Opens images that are arrays: in memory, in an ``.npz`` file, or embedded in scikit-learn."""
 
 import re
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def from_arrays(
     for split, value in arrays.items():
         pixels, targets = value if isinstance(value, tuple) else (value, None)
         where = f"{name}, split {split!r}"
-        images[split] = _checked_images(np.asarray(pixels), where)
+        images[split] = _checked_images(_array(pixels, where), where)
         if targets is not None:
             labels[split] = _checked_labels(np.asarray(targets), len(images[split]), where)
     if not images:
@@ -74,6 +75,16 @@ def from_arrays(
         channels=channels.pop(),
         unlabelled=images.keys() - labels.keys(),
     )
+
+
+def _array(images: Any, where: str) -> np.ndarray:
+    try:
+        return np.asarray(images)
+    except ValueError as error:  # a list of arrays of several shapes
+        raise DataError(
+            f"images of {where} must be one array: {error}; images of several sizes can be given "
+            "as a folder of files"
+        ) from None
 
 
 def _checked_images(images: np.ndarray, where: str) -> np.ndarray:
@@ -159,14 +170,15 @@ def load_npz(path: str) -> Source:
     Raises:
       DataError: unreadable, or without images.
     """
-    content = files.opened(path)
-    if not zipfile.is_zipfile(content):  # NumPy would speak of pickles
-        raise DataError(f"{path} cannot be read as .npz: it is no zip file, or cut short")
-    try:
-        with np.load(content, allow_pickle=False) as file:
-            stored = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} cannot be read as .npz: {error}") from None
+    with files.opened(path) as content:
+        if not zipfile.is_zipfile(content):  # NumPy would speak of pickles
+            raise DataError(f"{path} cannot be read as .npz: it is no zip file, or cut short")
+        content.seek(0)
+        try:
+            with np.load(content, allow_pickle=False) as file:
+                stored = {key: file[key] for key in file.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise DataError(f"{path} cannot be read as .npz: {error}") from None
     by_lower = {key.lower(): key for key in stored}
     arrays = {}
     for key, images in stored.items():

@@ -1,4 +1,4 @@
-"""A data set as the rest of the program sees it: named splits of examples."""
+"""A data set: its named splits, and what is known of them before any image is read."""
 
 import dataclasses
 import hashlib

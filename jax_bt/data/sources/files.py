@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import tensorflow as tf
 
@@ -27,10 +28,10 @@ def is_file(path: str) -> bool:
     return os.path.isfile(path)
 
 
-def opened(path: str) -> str | io.BytesIO:
-    """What `numpy.load` takes: a local path, or the content of a remote file."""
+def opened(path: str) -> BinaryIO:
+    """A file opened for reading; a remote one is read into memory at once."""
     if not is_remote(path):
-        return path
+        return open(path, "rb")
     with tf.io.gfile.GFile(path, "rb") as file:
         return io.BytesIO(file.read())
 
@@ -92,6 +93,8 @@ def reading(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         why = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
+    except tf.errors.UnimplementedError:
+        why = "TensorFlow has no driver for this kind of path: mount or copy the data"
     except tf.errors.OpError as error:
         why = " ".join((error.message or "").split()) or type(error).__name__
     else:

@@ -1,4 +1,4 @@
-"""A folder of images: with or without classes, nested, of any sizes and formats."""
+"""Opens a folder of images, with or without classes, nested, of any sizes and formats."""
 
 import collections
 import hashlib
@@ -22,8 +22,8 @@ MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF", b"II*\x00", b"MM\
 SPLIT_NAMES = frozenset(
     ("train", "val", "valid", "validation", "test", "unlabeled", "unlabelled", "extra")
 )
-# Up to so many files are decoded once when a folder is opened (about 3 s for photographs on two
-# cores), so that the size of the data set is that of its readable images.
+# Folders of at most this many files are decoded once when they are opened (about 3 s for
+# photographs on two cores), so that the size of the data set counts readable images.
 CHECKED_FILES = 2000
 
 
@@ -156,7 +156,7 @@ def _by_top(found: list[str]) -> dict[str, list[str]]:
 
 
 def _splits(root: str, tops: dict[str, list[str]]) -> tuple[dict[str, tuple[str, list[str]]], str]:
-    """Per split what its names begin with and its names; the line about what is beside, or ''."""
+    """Per split (beginning of its names, names), and a line about images beside splits, or ''."""
     named = [top for top in tops if top.lower() in SPLIT_NAMES]
     if not named or ("train" not in map(str.lower, named) and len(named) < len(tops)):
         return {"train": ("", [name for names in tops.values() for name in names])}, ""

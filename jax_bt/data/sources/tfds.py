@@ -1,4 +1,4 @@
-"""Data sets prepared by TensorFlow Datasets."""
+"""Opens data sets prepared by TensorFlow Datasets."""
 
 import os
 

@@ -24,6 +24,8 @@ def open_builder(
       DataError: unknown, not prepared, or with a description that cannot be read.
     """
     folder, where = names.expand(name), names.place(data_dir)
+    with files.reading(where):
+        files.is_file(where)  # raises where there is no driver for a remote path
     try:
         if is_prepared(folder):
             return tfds.builder_from_directory(folder)

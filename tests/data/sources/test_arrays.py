@@ -195,8 +195,12 @@ def test_remote_files_and_the_home_folder(tmp_path, monkeypatch):
     assert data.load("~/x.npz").size("train") == 4
     tf.io.gfile.copy(str(tmp_path / "x.npz"), "ram://bucket_of_arrays/x.npz", overwrite=True)
     assert data.load("ram://bucket_of_arrays/x.npz").size("train") == 4
-    for name in ("ram://bucket_of_arrays/y.npz", "s3://bucket/x.npz"):
-        with pytest.raises(DataError, match=f"^{name} cannot be read: ") as raised:
+    for name, why in (
+        ("ram://bucket_of_arrays/y.npz", "NotFoundError"),
+        ("s9://bucket/x.npz", "TensorFlow has no driver for this kind of path: mount or copy"),
+        ("s9://bucket/folder", "TensorFlow has no driver"),
+    ):
+        with pytest.raises(DataError, match=f"^{name} cannot be read: {why}") as raised:
             data.load(name)
         assert "\n" not in str(raised.value)
 
@@ -212,6 +216,8 @@ def test_remote_files_and_the_home_folder(tmp_path, monkeypatch):
         (np.full((2, 5, 5, 3), np.nan), "must lie in .* some values are NaN"),
         (np.full((2, 5, 5, 3), -0.5), r"standardised, or in \[-1, 1\]\? map them to \[0, 1\]"),
         (np.zeros((2, 5, 5, 3), np.int64), "must be uint8, uint16 or floats .* got int64"),
+        ([np.zeros((4, 4, 3)), np.zeros((5, 4, 3))], "must be one array: .* as a folder of files"),
+        (None, r"must have shape .* got \(\)"),
         ((images(3), np.zeros(2, int)), "must be 3 integers"),
         ((images(3), np.zeros(3)), "dtype float64"),
     ],
@@ -232,6 +238,16 @@ def test_unusable_files(tmp_path):
     (tmp_path / "text.npz").write_text("text")
     with pytest.raises(DataError, match="cannot be read as .npz"):
         data.load(str(tmp_path / "text.npz"))
+
+
+def test_npz_that_may_not_be_read(tmp_path, monkeypatch):
+    def refuse(path, mode):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / "x.npz").touch()
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(DataError, match="x.npz cannot be read: Permission denied: .*x.npz$"):
+        data.load(tmp_path / "x.npz")
 
 
 def test_npz_that_is_cut_short_or_damaged(tmp_path):

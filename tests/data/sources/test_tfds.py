@@ -99,6 +99,11 @@ def test_not_prepared(tmp_path):
     assert "--config=configs/barlow_digits.py" in message
 
 
+def test_a_place_without_a_driver():
+    with pytest.raises(DataError, match="^s9://bucket/tfds cannot be read: TensorFlow has no driv"):
+        data.load("cifar10", "s9://bucket/tfds/")
+
+
 def test_an_unknown_name_gets_close_ones(tfds_dir):
     with pytest.raises(DataError, match="no data set 'cifar01': .*; close names: cifar10"):
         data.load("cifar01", tfds_dir)
