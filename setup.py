@@ -1,4 +1,4 @@
-"""The packages of the wheel: jax_bt, and inside of it the configs that stand beside it in a clone."""
+"""The packages of the wheel: jax_bt, and in it the configs that stand beside it in a clone."""
 
 from setuptools import find_packages, setup
 

@@ -9,7 +9,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from losses import discovery, test_conformance  # tests/losses
+from helpers import conformance, discovery
 
 import jax_bt.losses
 from jax_bt import data, methods, run
@@ -48,7 +48,7 @@ def test_the_files_are_short(files):
 
 def test_the_loss_is_found_and_agrees_on_devices(files):
     (case,) = [case for case in discovery.cases() if case.name.startswith(NAME)]
-    test_conformance.test_sharded_equals_one_device(case, devices=4, way=test_conformance.outside)
+    conformance.check_sharded(case, conformance.outside, devices=4)
 
 
 def test_the_config_trains(files):
