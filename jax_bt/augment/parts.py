@@ -198,10 +198,10 @@ def _check(part: Part) -> None:
             raise UsageError(f"{name} is a probability, got {value}")
         if field.name == "fraction" and not 0 < value <= 1:
             raise UsageError(f"{name} must be in (0, 1], got {value}")
-        if field.name == "method" and value not in ("bicubic", "bilinear"):
-            raise UsageError(f"{name} must be 'bicubic' or 'bilinear', got {value!r}")
         if field.name == "hue" and not 0 <= value <= 0.5:
             raise UsageError(f"{name} must be in [0, 0.5] of the colour circle, got {value}")
+        if field.name == "method" and value not in ("bicubic", "bilinear"):
+            raise UsageError(f"{name} must be 'bicubic' or 'bilinear', got {value!r}")
         if isinstance(value, tuple):
             low = 1e-6 if field.name in ("scale", "ratio", "zoom") else 0.0
             if len(value) != 2 or not low <= value[0] <= value[1]:

@@ -83,7 +83,7 @@ def _only(parts: tuple, *kinds: type) -> tuple:
     return tuple(part for part in parts if isinstance(part, kinds))
 
 
-def _pair(a: tuple, b: tuple | None = None, **fields) -> Callable[[int], tuple[Recipe, ...]]:
+def _pair(a: tuple, b: tuple | None = None, /, **fields) -> Callable[[int], tuple[Recipe, ...]]:
     return lambda size: tuple(Recipe(size, parts, **fields) for parts in (a, a if b is None else b))
 
 

@@ -87,13 +87,13 @@ def scattered(d: int, axis_size: int) -> bool:
     return axis_size > 1 and d % axis_size == 0 and 4 * d * d >= SCATTER_BYTES
 
 
-def choose(n: int, d: int, *, axis_size: int, cross: int, own: int, views: int) -> str:
-    """The form of least ``cost``, which explains the arguments."""
-    costs = {
-        form: cost(form, n, d, axis_size=axis_size, cross=cross, own=own, views=views).total()
-        for form in FORMS[1:]
-    }
-    return min(costs, key=costs.__getitem__)
+def choose(n: int, d: int, *, axis_size: int, cross: int, own: int, views: int) -> Form:
+    """The form of least ``cost``; arguments as there."""
+
+    def total(form: Form) -> float:
+        return cost(form, n, d, axis_size=axis_size, cross=cross, own=own, views=views).total()
+
+    return min(FORMS[1:], key=total)
 
 
 def chosen_form(

@@ -31,6 +31,7 @@ def unit_directions(
     if (directions is None) == (key is None):
         raise UsageError("give either directions=(D, M) or key=jax.random.key(step)")
     if directions is None:
+        assert key is not None
         if slices < 1:
             raise UsageError(f"slices={slices} must be at least 1")
         directions = jax.random.normal(key, (width, slices), jnp.float32)

@@ -17,7 +17,7 @@ def stacked(
     """
     further = {f"view {i}": view for i, view in enumerate(more, 2)}
     named = {"z_a": z_a, "z_b": z_b, **further}
-    views = _checks.embeddings(axis_name=axis_name, minimum=minimum, **named)
+    views = _checks.embeddings(axis_name=axis_name, minimum=minimum, same_width=True, **named)
     return jnp.stack(views)
 
 

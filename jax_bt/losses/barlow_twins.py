@@ -142,7 +142,7 @@ def barlow_twins(
         "invariance": invariance,
         "redundancy": lambd * redundancy,
     }[terms]
-    return BarlowTwins(loss, invariance, redundancy)
+    return BarlowTwins(jnp.asarray(loss), jnp.asarray(invariance), jnp.asarray(redundancy))
 
 
 def _normalized(z, normalize, eps, ddof, axis_name):
@@ -163,7 +163,8 @@ def _squares(views, pairs, *, off_diagonal, axis_name, **options):
     if off_diagonal == "neg_one":
         # sum_ij C_ij = sum_n (sum_i za_ni) (sum_j zb_nj): neither form needs a matrix for it.
         sums = [jnp.sum(view, axis=1) for view in views]
-        entries = stats.all_sum(sum(jnp.sum(sums[u] * sums[v]) for u, v in pairs), axis_name)
+        local = [jnp.sum(sums[u] * sums[v]) for u, v in pairs]
+        entries = stats.all_sum(sum(local[1:], local[0]), axis_name)
         width = diagonal.shape[1]
         off += 2 * (entries - jnp.sum(diagonal)) + len(pairs) * width * (width - 1)
     return jnp.sum(jnp.square(diagonal - 1)) / len(pairs), off / len(pairs)

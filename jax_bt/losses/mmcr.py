@@ -77,7 +77,7 @@ def mmcr(
     momentum = jnp.zeros((0, *views.shape[1:]), views.dtype)
     if z_momentum is not None:
         named = {f"z_momentum[{i}]": z for i, z in enumerate(z_momentum)}
-        _, *held = _checks.embeddings(z_a=z_a, **named)
+        _, *held = _checks.embeddings(axis_name=None, minimum=1, same_width=True, z_a=z_a, **named)
         momentum = lax.stop_gradient(jnp.stack(held))
     if convention != "lightly_raw":
         views, momentum = stats.l2_normalize(views), stats.l2_normalize(momentum)

@@ -146,7 +146,7 @@ def vicreg(
     loss = (
         invariance_weight * invariance + variance_weight * variance + covariance_weight * covariance
     )
-    return VICReg(loss, invariance, variance, covariance)
+    return VICReg(loss, invariance, jnp.asarray(variance), jnp.asarray(covariance))
 
 
 def _sqrt(x):

@@ -6,12 +6,12 @@ one shape are compiled once, which on a CPU starts a small ResNet in a third of 
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.nn.initializers import Initializer
 
 BLOCK = 16384
 
@@ -51,7 +51,7 @@ def kaiming_normal(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32)
     return _draw("normal", key, shape, dtype) * math.sqrt(2 / (kh * kw * out))
 
 
-def linear_uniform(fan_in: int) -> Initializer:
+def linear_uniform(fan_in: int) -> Callable[..., Array]:
     """U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)), torch.nn.Linear's default for kernel and bias.
 
     Args:

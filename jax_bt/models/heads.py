@@ -4,6 +4,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 from jax import Array
 
 from jax_bt.models._batch_norm import BatchNorm
@@ -35,7 +36,7 @@ class Linear(nn.Module):
         bias = (
             self.param("bias", draw, (self.features,), self.param_dtype) if self.use_bias else None
         )
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = x @ kernel
         return y if bias is None else y + bias
 

@@ -61,6 +61,7 @@ def train(
     run = build(c, mesh, train_size=source.size(reads.train), channels=source.channels)
     check_fits(run.abstract()[0], mesh)
     evaluation.check(run, source)
+    terms = run.trace()  # before the folder records a config that cannot be traced
     folder = workdir.path(folder)
     holding = workdir.held(folder) if first else contextlib.nullcontext()
     with holding, workdir.writing(folder):
@@ -84,7 +85,6 @@ def train(
             print(source.describe())
             if reason := evaluation.why_not(run, source):  # now, not after a week
                 print(f"the run will not be evaluated: {reason}")
-        terms = run.trace()
         compared = levels.levels(run) if first else {}
         if compared:
             print(levels.text(compared, run))

@@ -4,11 +4,10 @@ import jax
 import numpy as np
 import pytest
 import scipy.stats
+from helpers.golden import check
 from jax.sharding import PartitionSpec as P
 
 from jax_bt import losses
-
-from .golden import check
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

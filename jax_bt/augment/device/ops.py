@@ -14,7 +14,7 @@ from jax_bt.augment import formulas
 from jax_bt.augment.formulas import HUE_MIDDLES, LUMA
 
 
-def clip(image: Array) -> Array:
+def clip(image: ArrayLike) -> Array:
     """Clips to [0, 1]."""
     return jnp.clip(image, 0.0, 1.0)
 
@@ -34,13 +34,13 @@ def normalize(image: Array, mean: tuple[float, ...], std: tuple[float, ...]) -> 
 
 def _luma(image: Array) -> Array:
     """(H, W, 1) grey values."""
-    parts = zip(LUMA, jnp.split(image, 3, axis=-1), strict=True)
-    return sum(weight * channel for weight, channel in parts)
+    red, green, blue = jnp.split(image, 3, axis=-1)
+    return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
 
 
 def _mean_luma(image: Array) -> Array:
     mean = jnp.mean(jnp.mean(image, axis=0), axis=0)  # two short sums: 1e-7 instead of 1e-5
-    return sum(weight * mean[k] for k, weight in enumerate(LUMA))
+    return LUMA[0] * mean[0] + LUMA[1] * mean[1] + LUMA[2] * mean[2]
 
 
 def brightness(image: Array, factor: ArrayLike) -> Array:
@@ -213,7 +213,7 @@ def affine(
     height, width = image.shape[:2]
     y, x = jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")
     across, down = formulas.affine_rows((height, width), angle, zoom, shift_y, shift_x, jnp)
-    at = jnp.stack([a * x + b * y + c for a, b, c in (down, across)])
+    at = [a * x + b * y + c for a, b, c in (down, across)]
     read = jax.vmap(lambda plane: jax.scipy.ndimage.map_coordinates(plane, at, order=1), -1, -1)
     return clip(read(image))
 

@@ -116,7 +116,7 @@ def _part(image: Array, part, chosen: dict, normal: Array | None) -> Array:
             choice = [chosen[name] for name in ("angle", "zoom", "shift_y", "shift_x")]
             return when("affine", ops.affine(image, *choice))
         case Noise():
-            return when("noise", ops.noise(image, normal, chosen["std"]))
+            return when("noise", ops.noise(image, jnp.asarray(normal), chosen["std"]))
         case _:
             raise TypeError(f"{type(part).__name__} is a crop, which the host does")
 

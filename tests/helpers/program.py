@@ -11,43 +11,23 @@ import time
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jax_bt import metrics
+from jax_bt.train import history
 
 ROOT = pathlib.Path(__file__).parents[2]
+CONFIG = "tests/whole_runs/tiny.py"
 TIMES = {"seconds", "images_per_second"}
 
 
 def start(workdir, *words, devices=1, **environment):
     """Starts one process of ``python -m jax_bt.main``; its output is one stream of text."""
-    command = [sys.executable, "-m", "jax_bt.main", *words]
-    return _start(command, workdir, devices, environment)
-
-
-def launch(script, workdir, devices=1):
-    """Starts the run by a script of ``launch/``."""
-    return _start([ROOT / "launch" / script], workdir, devices, {"PYTHON": sys.executable})
-
-
-def _start(command, workdir, devices, environment):
-    env = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)} | environment
-    # A tiny step compiles in less than the second from which programs are kept by default.
-    env |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
     return subprocess.Popen(
-        [*command, "--config=tests/whole_runs/tiny.py", f"--workdir={workdir}"],
+        [sys.executable, "-m", "jax_bt.main", f"--config={CONFIG}", f"--workdir={workdir}", *words],
         cwd=ROOT,
-        env=env,
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def start_all(workdir, count, *words, devices=1):
-    """Starts the processes of one run, which get to know each other by flags."""
-    flags = [f"--coordinator=localhost:{free_port()}", f"--num_processes={count}"]
-    return [
-        start(workdir, *flags, f"--process_id={i}", *words, devices=devices) for i in range(count)
-    ]
 
 
 def end(process, code=0, timeout=300):
@@ -59,7 +39,7 @@ def end(process, code=0, timeout=300):
 
 def lines(workdir):
     """How many steps metrics.jsonl holds so far."""
-    path = pathlib.Path(workdir) / metrics.FILE
+    path = pathlib.Path(workdir) / history.FILE
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
@@ -79,11 +59,11 @@ def free_port():
         return s.getsockname()[1]
 
 
-def history(workdir):
+def records(workdir):
     """The lines of metrics.jsonl without what depends on the clock."""
     return [
         {name: value for name, value in record.items() if name not in TIMES}
-        for record in metrics.read(workdir)
+        for record in history.read(pathlib.Path(workdir))
     ]
 
 

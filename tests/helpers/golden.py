@@ -1,10 +1,13 @@
 """Comparison with the references' numbers: float64 at 1e-9, float32 at a stated tolerance."""
 
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 
 
 def check(
