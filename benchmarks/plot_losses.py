@@ -11,7 +11,7 @@ matplotlib.use("agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 
-from jax_bt.losses import forms  # noqa: E402
+from jax_bt.losses import _cost  # noqa: E402
 
 D = 8192
 BATCHES = [2**k for k in range(6, 15)]
@@ -34,7 +34,7 @@ def main(path: str) -> None:
     for axis, (field, (title, unit)) in zip(axes, PANELS.items(), strict=True):
         for (form, devices), (label, color, style) in LINES.items():
             costs = [
-                forms.cost(form, n, D, axis_size=devices, cross=1, own=0, views=2) for n in BATCHES
+                _cost.cost(form, n, D, axis_size=devices, cross=1, own=0, views=2) for n in BATCHES
             ]
             values = [getattr(cost, field) / unit for cost in costs]
             if any(values):

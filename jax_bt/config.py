@@ -1,6 +1,8 @@
 """Every field of a run's config: its default, its range and its meaning; bases for ``configs/``."""
 
 import difflib
+import runpy
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict, FieldReference
@@ -8,6 +10,7 @@ from ml_collections.config_dict import placeholder
 
 from jax_bt import methods, optim
 from jax_bt.errors import UsageError
+from jax_bt.flag_errors import CONFIGS, unknown_field
 from jax_bt.methods._options import Option, check_range, interval_words, options_of
 
 COUNT = "[1, 2147483647]"
@@ -110,6 +113,8 @@ FIELDS = (
     ),
     Field("encoder_b.name", str, None, "the second branch's encoder, where it differs"),
     Field("encoder_b.width", int, "[1, 64]", "its width, where it differs"),
+    Field("init.weights", str, None, "file of weights, or a run's folder, to start from"),
+    Field("init.parts", ("encoder",), None, 'what starts from it: "encoder", "projector"'),
     Field("optimizer.name", "lars", tuple(optim.OPTIMIZERS), "a function of jax_bt/optim"),
     Field("optimizer.learning_rate", 0.2, NOT_NEGATIVE, "peak, times batch_size / 256"),
     Field(
@@ -219,6 +224,76 @@ def check(c: ConfigDict) -> None:
             hint = f"did you mean {close[0]!r}? " if close else ""
             choices = ", ".join(field.allowed)
             raise UsageError(f"{field.name}={value!r}: {hint}choose one of {choices}")
+
+
+def of_method(method: str) -> ConfigDict:
+    """The recipe of a method's paper: ``configs/<method>_r50.py``.
+
+    Raises:
+      UsageError: there is no such method.
+    """
+    methods.load(method)
+    path = CONFIGS / f"{method.removesuffix('_twins')}_r50.py"
+    return runpy.run_path(str(path))["get_config"]()
+
+
+def of_record(record: Mapping[str, Any]) -> ConfigDict:
+    """The config that a run's folder records; fields that no longer exist are left out."""
+    c = base(record["method"])
+    for field, value in _flat(record):
+        if unknown_field(c, field) is None:
+            set_field(c, field, value)
+    return c
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted field, value) of nested mappings; lists of mappings are values."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def set_field(c: ConfigDict, name: str, value: Any) -> None:
+    """Sets a field by its dotted name; None unsets one whose default is None.
+
+    Raises:
+      UsageError: there is no such field, or the value has the wrong type.
+    """
+    if unknown := unknown_field(c, name):
+        raise UsageError(unknown)
+    node, default = c, base(c.method)
+    *groups, last = name.split(".")
+    for group in groups:
+        node, default = node[group], default[group]
+    if value is None and default.get(last) is not None:
+        raise UsageError(f"{name}=None: it needs a value, such as {default[last]!r}")
+    try:
+        node[last] = tuple(value) if isinstance(value, list) else value
+    except TypeError:
+        kind = node.get_type(last).__name__
+        raise UsageError(f"{name}={value!r}: expected {kind}, such as {node[last]!r}") from None
+
+
+def override(c: ConfigDict, given: Sequence[tuple[str, str]]) -> None:
+    """Does what the flag parser cannot: unsets fields, and lets epochs win over a file's steps.
+
+    Args:
+      c: the config, in which the parser has set the other fields.
+      given: (field, text) of every --config.FIELD=TEXT, in order.
+
+    Raises:
+      UsageError: None for a field that needs a value, or both steps and epochs.
+    """
+    for name, text in given:
+        if text == "None":
+            set_field(c, name, None)
+    named = {name for name, text in given if text != "None"}
+    if {"steps", "epochs"} <= named:
+        raise UsageError("--config.steps and --config.epochs exclude each other: give one")
+    if "epochs" in named:
+        c.steps = None
 
 
 def optimizer_options() -> tuple[str, ...]:

@@ -52,3 +52,7 @@ class ProcessLost(Expected):
     """Another process of the run ended or went silent; the last checkpoint remains."""
 
     exit_code = 69  # EX_UNAVAILABLE
+
+
+class WeightsError(Expected, ValueError):
+    """A file of weights, or a dict of them, is not what its reader or writer can take."""

@@ -1,4 +1,4 @@
-"""Command lines: put in order for the flag parser, and errors that say what to write instead."""
+"""Puts command lines in order for the flag parser, and explains those that it refuses."""
 
 import difflib
 import pathlib
@@ -53,21 +53,6 @@ class CommandLine:
     def run_name(self) -> str:
         """Name of the run's folder: of the config, with its argument."""
         return "_".join(filter(None, [pathlib.Path(self.config_file).stem, self.config_argument]))
-
-    def finish(self, config: ConfigDict) -> None:
-        """Does what the flag parser cannot: unsets fields, and lets epochs given here win.
-
-        Raises:
-          UsageError: None for a field that needs a value, or both steps and epochs.
-        """
-        for name, text in self.overrides:
-            if text == "None":
-                _unset(config, name)
-        given = {name for name, text in self.overrides if text != "None"}
-        if {"steps", "epochs"} <= given:
-            raise UsageError("--config.steps and --config.epochs exclude each other: give one")
-        if "epochs" in given:
-            config.steps = None
 
 
 def explain(line: CommandLine, error: Exception) -> str:
@@ -161,20 +146,6 @@ def _expected(config: ConfigDict, name: str) -> str:
     if value is None:
         return f"expected {kind.__name__} or None"
     return f"expected {kind.__name__}, such as {value!r}"
-
-
-def _unset(config: ConfigDict, name: str) -> None:
-    from jax_bt.config import base
-
-    if unknown := unknown_field(config, name):
-        raise UsageError(unknown)
-    default, node = base(config.method), config
-    *groups, last = name.split(".")
-    for part in groups:
-        default, node = default[part], node[part]
-    if default.get(last) is not None:
-        raise UsageError(f"--config.{name}=None: it needs a value, such as {default[last]!r}")
-    node[last] = None
 
 
 def _closest_file(path: str) -> str:

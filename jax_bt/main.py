@@ -3,6 +3,8 @@
 python -m jax_bt.main --config=barlow_digits                      trains, evaluates, reports
 python -m jax_bt.main views --config=... --output=views.png       draws what the encoder is fed
 python -m jax_bt.main plan --config=... --topology=v5e:4x8        memory, time and cost on TPUs
+python -m jax_bt.main features --workdir=... --split=test --output=DIR     features of a split
+python -m jax_bt.main export --workdir=... --format=torchvision --output=encoder.pth
 
 --config is a file, or the name of a config that comes with the package; NAME:smoke is the same at
 toy size. --config.FIELD=VALUE overrides a field and --config.FIELD=None unsets it; docs/config.md
@@ -30,7 +32,14 @@ FLAGS = {
     "num_processes": (WHOLE, None, "Number of processes of the run; 1: this one by itself."),
     "process_id": (WHOLE, None, "Number of this process, from 0."),
     "lost_after": (NUMBER, 60.0, "Seconds of silence after which a process counts as lost."),
-    "output": (TEXT, None, "The file that `views` or `plan` writes."),
+    "output": (TEXT, None, "The file or folder that a command writes."),
+    "weights": (TEXT, None, "features, export: a file of weights, in place of --workdir."),
+    "step": (WHOLE, None, "features, export: the checkpoint of this step of --workdir; 0: newest."),
+    "data": (TEXT, None, "features: data set, folder or file; the run's by default."),
+    "data_dir": (TEXT, None, "features: where TFDS data sets are prepared."),
+    "split": (TEXT, "train", "features: such as test or train[:10%]."),
+    "layer": (TEXT, "pooled", "features: pooled, layer1 to layer4, or embedding (with --step)."),
+    "format": (TEXT, "torchvision", "export: torchvision, timm, safetensors, npz, detectron2, ..."),
     "topology": (TEXT, None, "plan: the TPU slice, e.g. v5e:4x8."),
     "train_size": (WHOLE, None, "plan: number of training examples, without the data set."),
     "effort": (TEXT, "low", "plan: low compiles fast, normal as training does."),
@@ -42,7 +51,7 @@ class Asked(NamedTuple):
     """A command line that was read."""
 
     command: str
-    config: ConfigDict
+    config: ConfigDict | None
     name: str
     flags: flags.FlagValues
 
@@ -56,6 +65,7 @@ def train(asked: Asked) -> None:
     processes.start(
         given.coordinator, given.num_processes, given.process_id, lost_after=given.lost_after
     )
+    _check_name(asked.config)
     from jax_bt.train.loop import train
 
     folder = given.workdir or pathlib.Path("runs") / asked.name
@@ -64,6 +74,7 @@ def train(asked: Asked) -> None:
 
 def views(asked: Asked) -> None:
     """Writes a picture of augmented views and prints the rate of the pipeline alone."""
+    _check_name(asked.config)
     from jax_bt.train import build, preview
 
     preview.write(build.read_data(asked.config), asked.flags.output or "views.png")
@@ -96,7 +107,54 @@ def plan(asked: Asked) -> None:
     print(plan.text(made))
 
 
-COMMANDS = {"train": train, "views": views, "plan": plan}
+def features(asked: Asked) -> None:
+    """Writes the features of a split to disk."""
+    given = asked.flags
+    if given.output is None:
+        raise errors.UsageError("no folder to write to: pass --output=DIR")
+    processes.start(
+        given.coordinator, given.num_processes, given.process_id, lost_after=given.lost_after
+    )
+    from jax_bt import data
+    from jax_bt.train import features
+
+    encoder = _encoder(given)
+    name = given.data or encoder.card.dataset
+    if not name:
+        raise errors.UsageError("no data: pass --data=NAME, a folder or a .npz file")
+    source = data.load(name, data_dir=given.data_dir)
+    features.write(encoder, source, given.split, given.output, layer=given.layer)
+
+
+def export(asked: Asked) -> None:
+    """Writes a trained encoder for other programs."""
+    given = asked.flags
+    if given.output is None:
+        raise errors.UsageError("no file to write to: pass --output=FILE")
+    from jax_bt.train import export
+
+    export.check_output(given.format, given.output)
+    print(f"{given.format}: {export.export(_encoder(given), given.format, given.output)}")
+
+
+def _encoder(given: flags.FlagValues):
+    """The encoder of --workdir or --weights."""
+    if (given.workdir is None) == (given.weights is None):
+        raise errors.UsageError("which encoder? pass --workdir=RUN or --weights=FILE")
+    from jax_bt.train.encoder import load
+
+    return load(given.workdir or given.weights, step=given.step)
+
+
+def _check_name(c: ConfigDict) -> None:
+    """Answers a mistyped data set before TensorFlow is imported, which takes seconds."""
+    from jax_bt.data import names
+
+    names.check(c.data.name, c.data.data_dir)
+
+
+NEED_CONFIG = {"train": train, "views": views, "plan": plan}
+COMMANDS = {**NEED_CONFIG, "features": features, "export": export}
 
 
 def parse(argv: list[str]) -> Asked | None:
@@ -120,17 +178,23 @@ def parse(argv: list[str]) -> Asked | None:
         return None
     try:
         words = values(line.argv)[1:] or ["train"]
-        config = values.config  # a file that failed to load only says so here
+        c = values.config
+        if c is not None:
+            c.lock()  # a file that failed to load only says so when it is touched
     except Exception as error:  # absl and ml_collections raise many kinds
         raise errors.UsageError(flag_errors.explain(line, error)) from error
     if len(words) > 1 or words[0] not in COMMANDS:
         raise errors.UsageError(
             f"unknown command {' '.join(words)!r}: use one of {', '.join(COMMANDS)}"
         )
-    if config is None:
+    if words[0] not in NEED_CONFIG:
+        return Asked(words[0], None, "", values)
+    if c is None:
         raise errors.UsageError("no config: pass --config=NAME, e.g. --config=barlow_digits")
-    line.finish(config)
-    return Asked(words[0], config, line.run_name, values)
+    from jax_bt.config import override
+
+    override(c, line.overrides)
+    return Asked(words[0], c, line.run_name, values)
 
 
 def run(argv: list[str]) -> int:

@@ -21,15 +21,15 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 STEPS = 12  # of the tiny run
 TESTS = pathlib.Path(__file__).parent
-sys.path[:0] = [str(TESTS / "whole_runs"), str(TESTS.parent)]
+sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
 import numpy as np  # noqa: E402
-import program  # noqa: E402
+from helpers import program  # noqa: E402
 
 
 def difference(found: pathlib.Path, expected: pathlib.Path) -> str | None:
     """What differs between two finished runs, the clock aside; None if nothing does."""
-    if program.history(found) != program.history(expected):
+    if program.records(found) != program.records(expected):
         return "metrics.jsonl"
     if program.summary(found) != program.summary(expected):
         return "summary.json"

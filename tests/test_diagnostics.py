@@ -7,6 +7,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jax_bt import diagnostics
+from jax_bt.train import collapse
 
 
 def normal(rows, dimensions, seed=0):
@@ -45,7 +46,7 @@ def test_rows_over_the_whole_sphere_are_healthy(dimensions):
     assert signals.correlation == pytest.approx((2 / (np.pi * 512)) ** 0.5, rel=0.1)
     assert signals.effective_rank > 0.8 * dimensions
     assert signals.full_rank == dimensions
-    assert diagnostics.collapse(signals) == "none"
+    assert collapse.judge(signals) == "none"
 
 
 @pytest.mark.parametrize("rank", [1, 3, 20])
@@ -64,24 +65,24 @@ def test_tells_the_kinds_of_collapse():
         "dimensional": with_rank(512, 128, 2) + 1e-4 * spread,
         "not finite": np.where(spread > 4, np.nan, spread),
     }
-    found = {name: diagnostics.collapse(diagnostics.measure(z)) for name, z in cases.items()}
+    found = {name: collapse.judge(diagnostics.measure(z)) for name, z in cases.items()}
     assert found == {name: name for name in cases}
-    assert diagnostics.collapse(diagnostics.measure(np.zeros((64, 8)))) == "complete"
+    assert collapse.judge(diagnostics.measure(np.zeros((64, 8)))) == "complete"
     # One direction behind every dimension, under enough noise to lift the effective rank.
     line = normal(512, 1) @ np.ones((1, 128), np.float32) + 0.2 * spread
     assert diagnostics.measure(line).effective_rank > 20
-    assert diagnostics.collapse(diagnostics.measure(line)) == "dimensional"
+    assert collapse.judge(diagnostics.measure(line)) == "dimensional"
     # Positive features with a common part, as after a ReLU, are no collapse.
-    assert diagnostics.collapse(diagnostics.measure(np.maximum(spread + 1, 0))) == "none"
-    assert diagnostics.collapse(diagnostics.measure(spread), dimensional=0.99) == "dimensional"
+    assert collapse.judge(diagnostics.measure(np.maximum(spread + 1, 0))) == "none"
+    assert collapse.judge(diagnostics.measure(spread), dimensional=0.99) == "dimensional"
 
 
 def test_shrinking_is_collapse_where_lengths_count():
     small = diagnostics.measure(0.02 * normal(512, 64))
     assert small.scale == pytest.approx(0.02, rel=0.02)
-    assert diagnostics.collapse(small) == "none"
-    assert diagnostics.collapse(small, scale=0.1) == "complete"
-    assert diagnostics.collapse(diagnostics.measure(normal(512, 64)), scale=0.1) == "none"
+    assert collapse.judge(small) == "none"
+    assert collapse.judge(small, scale=0.1) == "complete"
+    assert collapse.judge(diagnostics.measure(normal(512, 64)), scale=0.1) == "none"
 
 
 def test_constant_dimensions_are_uncorrelated():

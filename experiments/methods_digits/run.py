@@ -11,11 +11,12 @@ import json
 import os
 import pathlib
 import runpy
+import statistics
 import sys
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-COLUMNS = {"knn": "kNN", "linear": "linear", "linear_5": "5 labels a class"}
-BASELINES = {"raw_pixels": "raw pixels", "untrained": "untrained encoder"}
+PROTOCOLS = ("knn", "linear", "linear_5")
+BASELINES = ("raw_pixels", "untrained")
 
 
 def train(name: str, seed: int, folder: pathlib.Path) -> dict:
@@ -24,43 +25,40 @@ def train(name: str, seed: int, folder: pathlib.Path) -> dict:
 
     config = runpy.run_path(str(ROOT / "configs" / f"{name}_digits.py"))["get_config"]()
     config.seed = seed
-    config.evaluate.protocols = tuple(COLUMNS)
+    config.evaluate.protocols = PROTOCOLS
     config.evaluate.baselines = True
     return train(config, folder)
 
 
 def measured(summaries: dict[str, list[dict]]) -> dict[str, dict]:
     """Row name -> {"seconds": [...], protocol: [top-1 of each run]}; the baselines' of all runs."""
-    rows: dict[str, dict] = {label: {} for label in BASELINES.values()}
+    rows: dict[str, dict] = {name: {} for name in BASELINES}
     for name, runs in summaries.items():
         rows[name] = {"seconds": [run["seconds"] for run in runs]}
         rows[name]["collapse"] = sorted({run["collapse"] for run in runs} - {"none"})
         for result in (result for run in runs for result in run["results"]):
-            row = rows[BASELINES.get(result["features"], name)]
+            row = rows[result["features"] if result["features"] in BASELINES else name]
             row.setdefault(result["protocol"], []).append(result["top1"])
     return rows
 
 
 def table(rows: dict[str, dict]) -> str:
-    """Markdown; mean and standard deviation over seeds."""
-    lines = [["", *COLUMNS.values(), "seconds", "collapse"]]
+    """Markdown: mean and sample standard deviation over seeds, top-1 in percent."""
+    from jax_bt import evaluate
+    from jax_bt.report import table
+
+    lines = [["", *map(evaluate.title, PROTOCOLS), "seconds", "collapse"]]
     for name, row in rows.items():
-        cells = [spread(row.get(key, ())) for key in COLUMNS]
-        seconds = f"{mean(row['seconds']):.0f}" if "seconds" in row else ""
-        lines.append([name, *cells, seconds, ", ".join(row.get("collapse", ()))])
-    lines.insert(1, ["---"] * len(lines[0]))
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+        cells = [spread(row[protocol]) for protocol in PROTOCOLS]
+        seconds = f"{statistics.fmean(row['seconds']):.0f}" if "seconds" in row else ""
+        lines.append([evaluate.title(name), *cells, seconds, ", ".join(row.get("collapse", ()))])
+    return table.markdown(lines)
 
 
-def mean(values) -> float:
-    return sum(values) / len(values)
-
-
-def spread(values) -> str:
+def spread(values: list[float]) -> str:
     """93.1 ± 0.4 (sample standard deviation), or the number alone where all agree."""
-    center = mean(values)
-    deviation = (sum((v - center) ** 2 for v in values) / max(len(values) - 1, 1)) ** 0.5
-    return f"{center:.1f} ± {deviation:.1f}" if deviation else f"{center:.1f}"
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.fmean(values):.1f}" + (f" ± {deviation:.1f}" if deviation else "")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Weak scaling from plans: the same work a chip on more and more chips.
+"""Weak scaling from plans: the same work per chip on more and more chips.
 
 python experiments/weak_scaling/run.py --output=runs/weak_scaling
 
@@ -11,6 +11,8 @@ import math
 import pathlib
 import subprocess
 import sys
+
+from jax_bt.report import table
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 SLICES = ("v5e:2x4", "v5e:4x4", "v5e:4x8", "v5e:8x8", "v5e:8x16", "v5e:16x16")
@@ -36,7 +38,7 @@ def make(slice_name: str, config: str, images: int, folder: pathlib.Path, rest: 
 
 
 def row(plan: dict, first: dict) -> list[str]:
-    """One line of the table; efficiency is the images/s a chip, over those of the first line."""
+    """One line of the table; efficiency: images/s per chip over those of the first line."""
     kinds, seconds = plan["collective_bytes_per_device"], plan["seconds"]
     other = sum(kinds.values()) - kinds["all_reduce"] - kinds["all_gather"]
     rate = [p["images_per_second"] / p["chips"] for p in (plan, first)]
@@ -61,7 +63,7 @@ def main() -> None:
     """Makes the plans that are missing, one after the other, and prints the table as Markdown."""
     flags = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     flags.add_argument("--config", default="configs/barlow_r50.py")
-    flags.add_argument("--images", type=int, default=64, help="a chip")
+    flags.add_argument("--images", type=int, default=64, help="per chip")
     flags.add_argument("--slices", default=",".join(SLICES), help="separated by commas")
     flags.add_argument("--output", type=pathlib.Path, default="runs/weak_scaling")
     known, rest = flags.parse_known_args()  # the rest goes to the plan command: --effort, --backend
@@ -69,11 +71,9 @@ def main() -> None:
     plans = []
     for name in known.slices.split(","):
         plans.append(make(name, known.config, known.images, known.output, rest))
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " ---: |" * len(COLUMNS)]
-    lines += ["| " + " | ".join(row(plan, plans[0])) + " |" for plan in plans]
-    table = "\n".join(lines)
-    (known.output / "table.md").write_text(table + "\n")
-    print(table)
+    written = table.markdown([COLUMNS, *(row(plan, plans[0]) for plan in plans)])
+    (known.output / "table.md").write_text(written + "\n")
+    print(written)
 
 
 if __name__ == "__main__":

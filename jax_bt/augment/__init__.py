@@ -1,4 +1,4 @@
-"""The views: declarative recipes, and the operations in JAX.
+"""Views of images: recipes, and the operations of the host and of the device.
 
 `recipes("barlow", size=224)` gives one `Recipe` per view; `recipe_from({...})` builds one from the
 same parts. The host applies them in `jax_bt.augment.host.view`, the device in `augment.device`.
@@ -18,7 +18,7 @@ from jax_bt.augment.parts import (
     Recipe,
     Solarize,
 )
-from jax_bt.augment.recipes import names, recipe_from, recipes
+from jax_bt.augment.recipes import for_channels, names, recipe_from, recipes
 
 __all__ = [
     "PARTS",
@@ -33,6 +33,7 @@ __all__ = [
     "Recipe",
     "Solarize",
     "device",
+    "for_channels",
     "names",
     "recipe_from",
     "recipes",

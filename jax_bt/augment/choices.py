@@ -1,7 +1,7 @@
-"""The random choices of a view, sampled in one place for the host and for the device.
+"""Turns uniform numbers into the random choices of a view, for host and device alike.
 
-`parameters(recipe, uniform)` maps a vector of uniform numbers to the choices with nothing but
-arithmetic and comparison, so the same lines serve TensorFlow, JAX and NumPy arrays. The
+`parameters(recipe, uniform)` maps a vector of uniform numbers to the choices by arithmetic
+and comparison alone, so the same lines serve TensorFlow, JAX and NumPy arrays. The
 slot of each choice is fixed: leaving a part out of a recipe changes no other part's choices.
 
 | slot | choice                                 | slot | choice                      |

@@ -1,4 +1,4 @@
-"""The papers' augmentation recipes: one table, each number in one place.
+"""The table of the papers' augmentation recipes, and recipes built in a config.
 
 Sources, read in the reference code: facebookresearch barlowtwins 8e8d284, vicreg 4e12602 (paper
 C.1 for `vicreg_paper`), swav 06b1b7c, simsiam a7bc177, moco and moco-v3; google-research simclr;
@@ -7,7 +7,8 @@ lightly for `cifar_lightly`. SwAV's std 0.228 is a typo for 0.229 and not kept.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jax_bt.augment.parts import (
@@ -23,6 +24,9 @@ from jax_bt.augment.parts import (
     Recipe,
     Solarize,
 )
+from jax_bt.errors import UsageError
+
+_log = logging.getLogger(__name__)
 
 # Barlow Twins and BYOL: half of SimCLR, and half of that again for saturation.
 _JITTER = Jitter(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1, p=0.8)
@@ -79,7 +83,7 @@ def _only(parts: tuple, *kinds: type) -> tuple:
     return tuple(part for part in parts if isinstance(part, kinds))
 
 
-def _pair(a: tuple, b: tuple | None = None, **fields) -> Callable[[int], tuple[Recipe, ...]]:
+def _pair(a: tuple, b: tuple | None = None, /, **fields) -> Callable[[int], tuple[Recipe, ...]]:
     return lambda size: tuple(Recipe(size, parts, **fields) for parts in (a, a if b is None else b))
 
 
@@ -135,9 +139,9 @@ _TABLE: dict[str, Callable[[int], tuple[Recipe, ...]]] = {
     "cifar_lightly": _pair(_LIGHTLY, **_WHOLE),
     "cifar_w_mse": _cifar(_W_MSE),
     "digits": _pair(_DIGITS, **_GREY),
-    "eval": _one((CenterCrop(0.875),)),
-    "cifar_eval": _one((CenterCrop(1.0),), **_CIFAR),
-    "digits_eval": _one((CenterCrop(1.0),), **_GREY),
+    "eval": _one((CenterCrop(0.875, "bilinear"),)),  # torchvision's 256 to 224
+    "cifar_eval": _one((CenterCrop(1.0, "bilinear"),), **_CIFAR),
+    "digits_eval": _one((CenterCrop(1.0, "bilinear"),), **_GREY),
     "none": _pair((CenterCrop(1.0),), **_WHOLE),
 }
 
@@ -158,11 +162,32 @@ def recipes(name: str, size: int = 224) -> tuple[Recipe, ...]:
       A tuple with one `Recipe` per view; "eval" has one.
 
     Raises:
-      ValueError: unknown name.
+      UsageError: unknown name.
     """
     if name not in _TABLE:
-        raise ValueError(f"recipe {name!r} is not known; there are: {', '.join(_TABLE)}")
+        raise UsageError(f"recipe {name!r} is not known; there are: {', '.join(_TABLE)}")
     return _TABLE[name](size)
+
+
+def for_channels(recipes: Sequence[Recipe], channels: int) -> tuple[Recipe, ...]:
+    """The recipes for images of this many channels (`Source.channels`); logs what is left out.
+
+    Args:
+      recipes: one per view.
+      channels: of the images.
+
+    Returns:
+      One recipe per view: `Recipe.for_channels` of each.
+    """
+    fitted = tuple(recipe.for_channels(channels) for recipe in recipes)
+    before, after = ({type(p).__name__ for r in rs for p in r.parts} for rs in (recipes, fitted))
+    if before - after:
+        _log.warning(
+            "images of %d channels: %s of the recipe is for colours and left out",
+            channels,
+            " and ".join(sorted(before - after)),
+        )
+    return fitted
 
 
 def recipe_from(description: Mapping[str, Any]) -> Recipe:
@@ -175,13 +200,14 @@ def recipe_from(description: Mapping[str, Any]) -> Recipe:
 
     Args:
       description: `size`, and any of `base`, `view` (default 0), `order`, `mean`, `std`,
-        `eval_fraction`, and parts by name, each a mapping of its fields or None to leave it out.
+        `eval_fraction`, `eval_method`, and parts by name, each a mapping of its fields or None to
+        leave it out.
 
     Returns:
       The `Recipe`.
 
     Raises:
-      ValueError: an unknown part or field (the message lists the valid ones), or a bad number.
+      UsageError: an unknown part or field (the message lists the valid ones), or a bad number.
     """
     given = dict(description)
     base, view, order = given.pop("base", None), given.pop("view", 0), given.pop("order", None)
@@ -190,29 +216,29 @@ def recipe_from(description: Mapping[str, Any]) -> Recipe:
     if base is not None:
         views = recipes(base, given.get("size", 224))
         if not 0 <= view < len(views):
-            raise ValueError(f"recipe {base!r} has views 0 to {len(views) - 1}, not {view}")
+            raise UsageError(f"recipe {base!r} has views 0 to {len(views) - 1}, not {view}")
         kinds = {kind: name for name, kind in PARTS.items()}
         chosen = {kinds[type(part)]: part for part in views[view].parts}
         fields = {f.name: getattr(views[view], f.name) for f in dataclasses.fields(Recipe)}
-    settings = ("size", "mean", "std", "eval_fraction")
+    settings = ("size", "mean", "std", "eval_fraction", "eval_method")
     for name, value in given.items():
         if name in settings:
             fields[name] = tuple(value) if name in ("mean", "std") else value
         elif name not in PARTS:
             valid = ", ".join(("base", "view", "order", *settings, *PARTS))
-            raise ValueError(f"recipe: there is no part {name!r}; there are: {valid}")
+            raise UsageError(f"recipe: there is no part {name!r}; there are: {valid}")
         elif value is None:
             chosen.pop(name, None)
         else:
             chosen[name] = _part(name, value, chosen.get(name))
     if "size" not in fields:
-        raise ValueError("recipe: give its size in pixels, for example size=224")
+        raise UsageError("recipe: give its size in pixels, for example size=224")
     first = list(order) if order is not None else []
     for name in first:
         if first.count(name) > 1:
-            raise ValueError(f"recipe: order names {name!r} twice")
+            raise UsageError(f"recipe: order names {name!r} twice")
         if name not in chosen:
-            raise ValueError(
+            raise UsageError(
                 f"recipe: order names {name!r}, but its parts are: {', '.join(chosen)}"
             )
     if base is None:
@@ -224,7 +250,7 @@ def recipe_from(description: Mapping[str, Any]) -> Recipe:
 
 def _part(name: str, value: Any, old: Any) -> Any:
     if not hasattr(value, "items"):  # a ConfigDict is no Mapping
-        raise ValueError(
+        raise UsageError(
             f"recipe: {name} must be a mapping of its fields to numbers, or None, got {value!r}"
         )
     kind = PARTS[name]
@@ -232,6 +258,6 @@ def _part(name: str, value: Any, old: Any) -> Any:
     changes = {}
     for key, number in dict(value).items():
         if key not in valid:
-            raise ValueError(f"recipe: {name} has no {key!r}; it has: {', '.join(valid)}")
+            raise UsageError(f"recipe: {name} has no {key!r}; it has: {', '.join(valid)}")
         changes[key] = tuple(number) if isinstance(number, list | tuple) else number
     return dataclasses.replace(old, **changes) if old is not None else kind(**changes)

@@ -1,26 +1,41 @@
-"""Images in: sources, decoding, order and views. The only package that uses TensorFlow."""
+"""Images for training and evaluation: sources, decoding, order and batches.
 
+What needs TensorFlow is imported when it is first used: ``jax_bt.data.names`` answers a mistyped
+name without waiting for it.
+"""
+
+import importlib
 import os
+from typing import TYPE_CHECKING, Any
 
-# TensorFlow only decodes and augments here: its notices say nothing to our users, and its errors
-# (a warning for every damaged image) arrive as exceptions, which we name.
-if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":  # which JAX sets when it is imported
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+# Decided when TensorFlow is imported: its own kernels round alike for every shape.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
-from jax_bt.data.batches import batches
-from jax_bt.data.eval_batches import examples
-from jax_bt.data.load import load
-from jax_bt.data.order import steps_per_epoch
-from jax_bt.data.sources.arrays import from_arrays
-from jax_bt.data.sources.base import UNLABELLED, Source
 from jax_bt.errors import DataError
 
+if TYPE_CHECKING:
+    from jax_bt.data.by_name import load
+    from jax_bt.data.eval_batches import chosen, examples
+    from jax_bt.data.order import steps_per_epoch
+    from jax_bt.data.sources.arrays import from_arrays
+    from jax_bt.data.sources.base import Source
+    from jax_bt.data.train_batches import batches
+
+_WHERE = {
+    "Source": "sources.base",
+    "batches": "train_batches",
+    "chosen": "eval_batches",
+    "examples": "eval_batches",
+    "from_arrays": "sources.arrays",
+    "load": "by_name",
+    "steps_per_epoch": "order",
+}
+
 __all__ = [
-    "UNLABELLED",
     "DataError",
     "Source",
     "batches",
+    "chosen",
     "examples",
     "from_arrays",
     "load",
@@ -28,10 +43,7 @@ __all__ = [
 ]
 
 
-def chosen(source, split, index, recipe):
-    import numpy as np
-
-    found = {}
-    for batch in examples(source, split, size=recipe.size, recipe=recipe):
-        found |= dict(zip(batch["index"].tolist(), batch["image"]))
-    return np.stack([found[int(i)] for i in index])
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)

@@ -1,11 +1,10 @@
-"""Evaluation batches: every example of a split once, in its fixed order."""
+"""Yields every example of a split once, in order, or chosen examples, for evaluation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from jax_bt import augment
 from jax_bt.augment.host.view import make_view
 from jax_bt.augment.parts import Recipe
 from jax_bt.data.damaged import MAX_UNDECODABLE, Quarantine, reason, undecodable
@@ -13,6 +12,7 @@ from jax_bt.data.decode import pixels
 from jax_bt.data.options import pipeline_options, worker_count
 from jax_bt.data.sources.base import Source
 from jax_bt.data.sources.tfrecord import StreamRecords
+from jax_bt.data.train_batches import check_channels
 from jax_bt.errors import DataError
 
 
@@ -20,46 +20,86 @@ def examples(
     source: Source,
     split: str,
     *,
-    size: int,
-    recipe: Recipe | None = None,
+    recipe: Recipe,
     batch: int = 256,
     process_index: int = 0,
     process_count: int = 1,
+    skip: int = 0,
     max_undecodable: int = MAX_UNDECODABLE,
 ) -> Iterator[dict[str, np.ndarray]]:
     """All examples of a split, once, in the order of their indices; the last batch may be short.
 
-    Images that cannot be decoded are reported by name and left out.
+    Images that cannot be decoded are reported by name and left out: where there are any, an
+    example's position is not its index.
 
     Args:
       source: the data set.
       split: such as ``test`` or ``train[:10%]``.
-      size: S, height and width of the images, where no recipe is given.
-      recipe: a ``jax_bt.augment.Recipe``; None takes the "eval" recipe at this size.
-      batch: examples a batch.
+      recipe: how an image is cropped and normalised: ``evaluation()`` of a recipe of the run.
+      batch: examples per batch.
       process_index: of this process.
       process_count: number of processes; process p yields the examples p, p + count, ...
+      skip: number of its examples that this process leaves out at the start.
       max_undecodable: more damaged images than this end the evaluation.
 
     Yields:
-      A dict of "image": (B, S, S, 3) float32, "index": (B,) int64 and, where the data set has
-      labels, "label": (B,) int32.
+      A dict of "image": (B, S, S, C) float32, "index": (B,) int64 and, where the split has labels,
+      "label": (B,) int32, -1 for examples without one.
 
     Raises:
-      DataError: no such split; later, if too many images cannot be decoded.
+      DataError: no such split, or a recipe for another number of channels; later, if too many
+        images cannot be decoded.
     """
     records = source.records(split)
-    if recipe is None:
-        (recipe,) = augment.recipes("eval", size=size)
-    mine = np.arange(process_index, records.size, process_count)
     where = f"{source.name}, split {split!r}"
+    check_channels(source, [recipe], where)
+    mine = np.arange(process_index, records.size, process_count)[skip:]
     return _run(records, recipe, mine, batch, Quarantine(records, max_undecodable), where)
+
+
+def chosen(
+    source: Source, split: str, indices: Sequence[int] | np.ndarray, recipe: Recipe
+) -> np.ndarray:
+    """The images of some examples, by the "index" that batches give them.
+
+    Args:
+      source: the data set.
+      split: the one that the indices count in.
+      indices: (n,) of examples that can be decoded; the same may be given twice.
+      recipe: as for `examples`.
+
+    Returns:
+      (n, S, S, C) float32, in the order of the indices.
+
+    Raises:
+      DataError: no such split, an index outside of it, or an image that cannot be decoded.
+    """
+    records = source.records(split)
+    where = f"{source.name}, split {split!r}"
+    check_channels(source, [recipe], where)
+    unique, place = np.unique(np.asarray(indices, np.int64), return_inverse=True)
+    if not unique.size:
+        return np.zeros((0, recipe.size, recipe.size, recipe.channels), np.float32)
+    if unique[0] < 0 or unique[-1] >= records.size:
+        wrong = unique[0] if unique[0] < 0 else unique[-1]
+        raise DataError(f"no example {wrong} in {where}, which has {records.size}")
+    payload, _ = records.fetch(unique)
+    raw = tf.data.Dataset.from_tensor_slices({"payload": payload})
+    try:
+        batches = list(_pipeline(raw, records, recipe, len(unique)).as_numpy_iterator())
+    except tf.errors.OpError as error:
+        for index, one in zip(unique, payload, strict=True):
+            if why := undecodable(one, records.payload):
+                name = records.describe(int(index))
+                raise DataError(f"{name} cannot be decoded ({why})") from error
+        raise DataError(f"{where}: reading failed: {reason(error)}") from error
+    return batches[0]["image"][place]
 
 
 def _run(records, recipe, mine, batch, quarantine, where) -> Iterator[dict[str, np.ndarray]]:
     failure = tf.errors.OpError  # bound here: a program that ends inside `yield` unloads tf first
     while True:
-        raw = _raw(records, mine, batch)
+        raw = _raw(records, mine, batch).unbatch()
         try:
             for images in _pipeline(raw, records, recipe, batch).as_numpy_iterator():
                 yield images
@@ -108,6 +148,7 @@ def _raw(records, mine: np.ndarray, batch: int) -> tf.data.Dataset:
 
 
 def _pipeline(raw: tf.data.Dataset, records, recipe: Recipe, batch: int) -> tf.data.Dataset:
+    """From single examples to batches with "image" in place of "payload"."""
     workers = worker_count()
 
     @tf.autograph.experimental.do_not_convert
@@ -116,5 +157,5 @@ def _pipeline(raw: tf.data.Dataset, records, recipe: Recipe, batch: int) -> tf.d
         # A recipe of evaluation draws nothing; one that does draws the same for every example.
         return example | {"image": make_view(image, recipe, tf.zeros(2, tf.int32))}
 
-    dataset = raw.unbatch().map(view, num_parallel_calls=workers).batch(batch).prefetch(2)
+    dataset = raw.map(view, num_parallel_calls=workers).batch(batch).prefetch(2)
     return dataset.with_options(pipeline_options(workers))

@@ -1,4 +1,4 @@
-"""How tf.data may use the host."""
+"""Sets how TensorFlow may use the host: processors, threads, and no accelerator."""
 
 import os
 
@@ -14,11 +14,11 @@ def worker_count() -> int:
 
 
 def pipeline_options(workers: int) -> tf.data.Options:
-    """A private pool of threads, elements in order, no operation splitting itself.
+    """A private pool of threads, elements in order, single-threaded operations.
 
-    Two threads a processor: while some hand over or wait, the others work (8 % more images a
-    second than with one). Examples are processed in parallel, so splitting one example's small
-    operations over threads as well would only cost hand-overs.
+    Two threads per processor: while some wait, the others work (8 % more images per second than
+    with one). Examples are processed in parallel, so splitting one example's small operations over
+    threads as well would only cost time.
     """
     options = tf.data.Options()
     options.deterministic = True

@@ -1,8 +1,10 @@
-"""Which example goes where: the keyed order of a run, as a pure function of (seed, step)."""
+"""Computes the order of examples in a run, a pure function of (seed, step)."""
 
 import functools
 
 import numpy as np
+
+from jax_bt.augment import splitmix
 
 
 def permutation(size: int, *, seed: int, epoch: int) -> np.ndarray:
@@ -53,15 +55,8 @@ def batch_positions(
     return epoch, np.arange(first, first + local)
 
 
-def _mix(x: np.ndarray) -> np.ndarray:
-    """The finaliser of splitmix64, a bijection of 64-bit words that scatters every input bit."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
 def example_seeds(index: np.ndarray, *, seed: int, epoch: int, views: int) -> np.ndarray:
-    """Random seeds keyed by (seed, epoch, example index, view), each mixed in by splitmix64.
+    """Random seeds keyed by (seed, epoch, example index, view), each mixed in by SplitMix64.
 
     An example's views depend on nothing else: neither on its place in the batch nor on devices,
     processes or threads.
@@ -75,10 +70,10 @@ def example_seeds(index: np.ndarray, *, seed: int, epoch: int, views: int) -> np
     Returns:
       (B, views, 2) uint32: the two words of a stateless TensorFlow seed or of a JAX threefry key.
     """
-    golden = 0x9E3779B97F4A7C15  # splitmix64's increment keeps the word 0 from mapping to itself
-    run = _mix(np.array([(seed + golden) % 2**64], np.uint64))
-    run = _mix(run ^ np.uint64((epoch + golden) % 2**64))
-    example = _mix(run ^ (np.asarray(index).astype(np.uint64) + np.uint64(golden)))
+    golden = splitmix.GOLDEN  # keeps the word 0 from mapping to itself
+    run = splitmix.mix(np.array([(seed + golden) % 2**64], np.uint64))
+    run = splitmix.mix(run ^ np.uint64((epoch + golden) % 2**64))
+    example = splitmix.mix(run ^ (np.asarray(index).astype(np.uint64) + np.uint64(golden)))
     view = np.arange(1, views + 1, dtype=np.uint64) * np.uint64(golden)
-    words = _mix(example[:, None] ^ view[None])
+    words = splitmix.mix(example[:, None] ^ view[None])
     return np.stack([words >> np.uint64(32), words & np.uint64(0xFFFFFFFF)], -1).astype(np.uint32)

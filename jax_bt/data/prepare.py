@@ -1,8 +1,8 @@
-"""Prepares a TFDS data set: python -m jax_bt.data.prepare cifar10 --data_dir=/path/to/tfds
+"""Prepares a TFDS data set: python -m jax_bt.data.prepare cifar10 --data_dir=DIR
 
-What TFDS' own `tfds build` does, without the packages that command needs beside TFDS, and stored
-as ArrayRecord, which training reads in any order. Data sets that have to be downloaded by hand
-(ImageNet) are taken from <data_dir>/downloads/manual.
+It does what `tfds build` does, without the packages that command needs beside TFDS, and stores
+ArrayRecord, which training reads in any order. Data sets that have to be downloaded by hand
+(ImageNet) are taken from DIR/downloads/manual.
 """
 
 import argparse

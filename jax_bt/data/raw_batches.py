@@ -1,15 +1,15 @@
-"""The raw examples of every step: which, in what order, and what replaces a damaged one."""
+"""Chooses and fetches the examples of every step, and replaces damaged ones."""
 
 import numpy as np
 import tensorflow as tf
 
 from jax_bt.data import order
 from jax_bt.data.damaged import Quarantine, undecodable
-from jax_bt.data.sources.base import Records
+from jax_bt.data.sources.records import Records
 from jax_bt.data.sources.tfrecord import StreamRecords
 
 FOREVER = 2**62  # steps
-# A damaged example's place is offered to so many others before the run gives up.
+# At most this many others are tried in place of a damaged example.
 SUBSTITUTES = 1000
 
 
@@ -20,7 +20,7 @@ class Feed:
       records: random access, or a stream.
       global_batch: examples in a step over all processes.
       seed: of the run.
-      views: number of views of an example.
+      views: number of views per example.
       process_index, process_count: whose share.
       limit: on undecodable examples.
     """
@@ -95,11 +95,10 @@ class Feed:
         return self._finished(index, epoch, payload, label)
 
     def _substitute(self, places: np.ndarray, position: int) -> int:
-        """Who takes the place of a damaged example: one that the epoch would have dropped.
+        """What replaces a damaged example: one that the epoch drops, else another of the epoch.
 
-        Only if the epoch drops none is it an example that the epoch shows elsewhere. The choice
-        depends on the order and on which files are damaged, not on when that was found out, so
-        that a resumed run and another process choose the same.
+        The choice depends on the order and on which files are damaged, not on when that was found
+        out, so that a resumed run and another process choose the same.
         """
         used = order.steps_per_epoch(len(places), self.global_batch) * self.global_batch
         spare = places[used:]
@@ -108,7 +107,7 @@ class Feed:
                 other = int(others[(at + k) % len(others)])
                 if other not in self.quarantine:
                     return other
-        return int(places[position])  # nothing decodable in reach: the decoder's error says so
+        return int(places[position])  # nothing decodable in reach: `train_batches` then raises
 
     def _stream(self, start_step: int) -> tf.data.Dataset:
         """(epoch, index, encoded, label) of this process's slice of every step."""

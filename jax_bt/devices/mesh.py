@@ -1,5 +1,6 @@
-"""Devices and how arrays lie on them: the only file that names the axis of the mesh."""
+"""The mesh of devices and how arrays lie on it; the only file that names the mesh axis."""
 
+import os
 from typing import Any
 
 import jax
@@ -8,37 +9,67 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jax_bt.errors import UsageError
+
 PyTree = Any
 
 AXIS = "data"
 REPLICATED = P()
 SHARDED = P(AXIS)  # along the first dimension: examples
 
+# What to install for the names that JAX_PLATFORMS takes.
+CUDA, TPU = "'jax_bt[cuda12]'", "'jax_bt[tpu]'"
+EXTRAS = {"cuda": CUDA, "gpu": CUDA, "tpu": TPU}
+
+
+def find_devices() -> list[jax.Device]:
+    """The devices of all processes.
+
+    Raises:
+      UsageError: JAX_PLATFORMS names devices that JAX cannot use here.
+    """
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:  # AssertionError: cuda without its plugin
+        asked = os.environ.get("JAX_PLATFORMS") or getattr(jax.config, "jax_platforms", None) or ""
+        extras = [EXTRAS[name] for name in asked.lower().split(",") if name in EXTRAS]
+        reason = str(error).partition("\n")[0].partition(" (set JAX_PLATFORMS")[0]
+        install = f"Install it (pip install {' or '.join(extras)}), or u" if extras else "U"
+        raise UsageError(
+            f"JAX cannot use the devices of JAX_PLATFORMS={asked!r}: "
+            f"{reason or 'their plugin is not installed'}. "
+            f"{install}nset JAX_PLATFORMS to run on the devices that JAX finds"
+        ) from error
+
 
 def make_mesh(devices: list[jax.Device] | None = None) -> Mesh:
-    """A one-dimensional mesh over ``devices``, by default all of every process."""
-    devices = jax.devices() if devices is None else devices
-    # By process, so that the slices the processes load follow one another in the global batch.
+    """A one-dimensional mesh over ``devices``; None: all devices of all processes.
+
+    Raises:
+      UsageError: as ``find_devices``.
+    """
+    devices = find_devices() if devices is None else devices
+    # By process, so that the slices that processes load are in the order of the global batch.
     devices = sorted(devices, key=lambda device: (device.process_index, device.id))
     # Auto axes: under Explicit ones z.T @ z of a sharded batch is refused as ambiguous.
     return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Every device holds the whole array: parameters, optimiser state, statistics."""
+    """Sharding of parameters, optimiser state, statistics: every device holds the whole array."""
     return NamedSharding(mesh, REPLICATED)
 
 
 def sharded(mesh: Mesh) -> NamedSharding:
-    """Every device holds an equal share of the examples."""
+    """Sharding of a batch: every device holds an equal part of the examples."""
     return NamedSharding(mesh, SHARDED)
 
 
 def to_global(mesh: Mesh, batch: PyTree) -> PyTree:
-    """Makes global arrays of what each process loaded of the batch.
+    """Makes global arrays from the part of the batch that each process has loaded.
 
     Args:
-      mesh: the mesh of all processes' devices.
+      mesh: the mesh of the devices of all processes.
       batch: pytree of host arrays (global batch / processes, ...).
 
     Returns:
@@ -48,16 +79,16 @@ def to_global(mesh: Mesh, batch: PyTree) -> PyTree:
 
 
 def from_first_process(mesh: Mesh, tree: PyTree) -> PyTree:
-    """Replicates the first process's arrays over the mesh, bit for bit.
+    """Copies the arrays of the first process to every device, bit for bit.
 
     Args:
-      mesh: the mesh of all processes' devices.
-      tree: pytree of host arrays; the values of all but the first process are not looked at.
+      mesh: the mesh of the devices of all processes.
+      tree: pytree of host arrays; on other processes only their shapes and dtypes count.
 
     Returns:
       The same pytree of ``jax.Array``.
     """
-    # Sums of bytes of which all but one are zero: adding floats would lose the sign of -0.0.
+    # The broadcast is a sum with zeros: of bytes, because a sum of floats loses the sign of -0.0.
     flat = jax.tree.map(lambda x: np.frombuffer(np.asarray(x).tobytes(), np.uint8), tree)
     flat = multihost_utils.broadcast_one_to_all(flat)
     whole = jax.tree.map(
@@ -66,18 +97,24 @@ def from_first_process(mesh: Mesh, tree: PyTree) -> PyTree:
     return jax.device_put(whole, replicated(mesh))
 
 
-def check_divides(global_batch: int, mesh: Mesh, micro_batches: int = 1) -> None:
-    """Raises ValueError unless every device gets the same number of examples, in equal parts."""
-    if global_batch % mesh.size:
-        fitting = [n for n in range(1, mesh.size + 1) if global_batch % n == 0]
-        raise ValueError(
-            f"batch_size {global_batch} does not divide over {mesh.size} devices: "
-            f"use a multiple of {mesh.size}, or {fitting[-1]} devices"
+def check_divides(batch_size: int, mesh: Mesh, micro_batches: int = 1) -> None:
+    """Checks that every device gets the same number of examples, in ``micro_batches`` equal parts.
+
+    Raises:
+      UsageError: it does not; the message names values that fit.
+    """
+    devices = mesh.size
+    if batch_size % devices:
+        fewer = max(n for n in range(1, devices + 1) if batch_size % n == 0)
+        near = max(batch_size // devices, 1) * devices
+        raise UsageError(
+            f"batch_size={batch_size} does not divide over {devices} devices: set it to a multiple "
+            f"of {devices}, such as {near}, or use {fewer} device{'s' * (fewer > 1)}"
         )
-    each = global_batch // mesh.size
-    if micro_batches < 1 or each % micro_batches:
+    each = batch_size // devices
+    if each % micro_batches:
         fitting = ", ".join(str(n) for n in range(1, each + 1) if each % n == 0)
-        raise ValueError(
-            f"micro_batches={micro_batches} does not divide the {each} examples of a device: "
+        raise UsageError(
+            f"micro_batches={micro_batches} does not divide the {each} examples per device: "
             f"use one of {fitting}"
         )

@@ -4,9 +4,9 @@ An option that a user chose raises UsageError (a ValueError that a run reports i
 array of the wrong shape or dtype raises ValueError: a bug of the caller.
 """
 
-import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.core import Tracer
 
 from jax_bt import stats
 from jax_bt.errors import UsageError
@@ -75,7 +75,7 @@ def same_shape(**named: Array) -> None:
 def positive(**named: float | Array) -> None:
     """Raises UsageError for an option that is not above zero; a traced one cannot be checked."""
     for name, value in named.items():
-        if not isinstance(value, jax.core.Tracer) and not value > 0:
+        if not isinstance(value, Tracer) and not value > 0:
             raise UsageError(f"{name}={value} must be above 0")
 
 

@@ -89,11 +89,11 @@ def scattered(d: int, axis_size: int) -> bool:
 
 def choose(n: int, d: int, *, axis_size: int, cross: int, own: int, views: int) -> Form:
     """The form of least ``cost``, which explains the arguments."""
-    costs = {
-        form: cost(form, n, d, axis_size=axis_size, cross=cross, own=own, views=views).total()
-        for form in FORMS[1:]
-    }
-    return min(costs, key=costs.__getitem__)
+
+    def total(form: Form) -> float:
+        return cost(form, n, d, axis_size=axis_size, cross=cross, own=own, views=views).total()
+
+    return min(FORMS[1:], key=total)
 
 
 def chosen_form(

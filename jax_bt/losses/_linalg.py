@@ -31,3 +31,9 @@ def factor(matrix: Array) -> Array:
     ridge = jnp.where(trace > 0, 10 * width * rounding * trace, 1)
     ridge = jnp.where(regular, 0, ridge)[..., None]
     return jnp.linalg.cholesky(matrix + ridge * jnp.eye(width, dtype=matrix.dtype))
+
+
+def log_det(matrix: Array) -> Array:
+    """log|matrix| of symmetric positive semi-definite matrices, (..., D, D) to (...)."""
+    diagonal = jnp.diagonal(factor(matrix), axis1=-2, axis2=-1)
+    return 2 * jnp.sum(jnp.log(diagonal), axis=-1)

@@ -22,7 +22,7 @@ class BarlowTwins(NamedTuple):
     Attributes:
       loss: invariance + lambd * redundancy, or one of the two summands (``terms``).
       invariance: sum_i (C_ii - 1)^2.
-      redundancy: sum_{i != j} C_ij^2, without its weight.
+      redundancy: sum_{i != j} C_ij^2, or of (C_ij + 1)^2, without its weight.
     """
 
     loss: Array
@@ -41,7 +41,9 @@ def barlow_twins(
     terms: Literal["both", "invariance", "redundancy"] = "both",
     normalize: Literal["batch", "features", "none"] = "batch",
     correlation: Literal["cross", "auto"] = "cross",
+    off_diagonal: Literal["zero", "neg_one"] = "zero",
     temperature: float | Array | None = None,
+    ddof: Literal[0, 1] = 0,
     eps: float = 1e-5,
     precision: str | None = "highest",
 ) -> BarlowTwins:
@@ -69,9 +71,13 @@ def barlow_twins(
         that C is the cross-covariance over N (Table 5).
       correlation: "cross", or "auto": the redundancy is that of the views' own correlation
         matrices, the mean over views (appendix A). The invariance is of the cross-correlation.
+      off_diagonal: what the off-diagonal correlations are driven to: "zero", or "neg_one" as in
+        Barlow-Twins-HSIC, whose redundancy is sum_{i != j} (C_ij + 1)^2.
       temperature: with a number t the terms are those of Table 5's last row,
         invariance = -log sum_i exp(C_ii / t), redundancy = log sum_{i != j} exp(max(C_ij, 0) / t),
         which needs the D x D form and a D of at least 2.
+      ddof: the variance is over N - ddof, C over N. With 1 (and eps=0), as in Barlow-Twins-HSIC,
+        equal views have C_ii = (N - 1) / N.
       eps: added to the variances.
       precision: of the large products (``jax.lax.Precision``). The default is full float32; None
         is the device's own, bfloat16 passes on a TPU.
@@ -91,15 +97,19 @@ def barlow_twins(
       >>> print(f"{losses.barlow_twins(z, -z).loss:.2f}")  # C = -I
       8.00
 
-    Reference: Zbontar et al., Barlow Twins, ICML 2021, https://arxiv.org/abs/2103.03230
+    Reference: Zbontar et al., Barlow Twins, ICML 2021, https://arxiv.org/abs/2103.03230; HSIC: Tsai
+      et al., 2021, https://arxiv.org/abs/2104.13712
     """
     _checks.one_of("form", form, _cost.FORMS)
     _checks.precision(precision)
     _checks.one_of("terms", terms, ("both", "invariance", "redundancy"))
     _checks.one_of("normalize", normalize, ("batch", "features", "none"))
     _checks.one_of("correlation", correlation, ("cross", "auto"))
+    _checks.one_of("off_diagonal", off_diagonal, ("zero", "neg_one"))
     if temperature is not None and form == "gram":
         raise UsageError('form="gram" has no single correlations: temperature needs another form')
+    if temperature is not None and off_diagonal != "zero":
+        raise UsageError('temperature has no target of its own: give it or off_diagonal="neg_one"')
     columns_meet = terms != "redundancy" or correlation == "cross"
     views = _checks.embeddings(
         axis_name=axis_name,
@@ -114,9 +124,9 @@ def barlow_twins(
     if isinstance(lambd, str):
         _checks.one_of("lambd", lambd, ("1/d",))
         lambd = 1 / views[0].shape[1]
-    views = tuple(_normalized(view, normalize, eps, axis_name) for view in views)
+    views = tuple(_normalized(view, normalize, eps, ddof, axis_name) for view in views)
 
-    measure = functools.partial(_squares, form=form)
+    measure = functools.partial(_squares, form=form, off_diagonal=off_diagonal)
     if temperature is not None:
         measure = functools.partial(_exponentials, temperature=temperature)
     options = {"axis_name": axis_name, "precision": precision}
@@ -132,24 +142,31 @@ def barlow_twins(
         "invariance": invariance,
         "redundancy": lambd * redundancy,
     }[terms]
-    return BarlowTwins(loss, invariance, redundancy)
+    return BarlowTwins(jnp.asarray(loss), jnp.asarray(invariance), jnp.asarray(redundancy))
 
 
-def _normalized(z, normalize, eps, axis_name):
+def _normalized(z, normalize, eps, ddof, axis_name):
     """The view such that C = za^T zb."""
     if normalize == "none":
         z = z - stats.mean(z, axis_name=axis_name)
     else:
-        z = stats.standardize(z, eps, axis_name=axis_name)
+        z = stats.standardize(z, eps, ddof=ddof, axis_name=axis_name)
     if normalize == "features":
         return stats.l2_normalize(z)
     # Here rather than on C: on a CPU XLA then keeps one (N, D) array less, 64 MiB at 2048 x 8192.
     return z / math.sqrt(z.shape[0] * stats.axis_size(axis_name))
 
 
-def _squares(views, pairs, **options):
-    """sum_i (C_ii - 1)^2 and sum_{i != j} C_ij^2, means over pairs."""
-    diagonal, off = correlations(views, pairs, **options)
+def _squares(views, pairs, *, off_diagonal, axis_name, **options):
+    """sum_i (C_ii - 1)^2 and sum_{i != j} C_ij^2 or (C_ij + 1)^2, means over pairs."""
+    diagonal, off = correlations(views, pairs, axis_name=axis_name, **options)
+    if off_diagonal == "neg_one":
+        # sum_ij C_ij = sum_n (sum_i za_ni) (sum_j zb_nj): neither form needs a matrix for it.
+        sums = [jnp.sum(view, axis=1) for view in views]
+        local = [jnp.sum(sums[u] * sums[v]) for u, v in pairs]
+        entries = stats.all_sum(sum(local[1:], local[0]), axis_name)
+        width = diagonal.shape[1]
+        off += 2 * (entries - jnp.sum(diagonal)) + len(pairs) * width * (width - 1)
     return jnp.sum(jnp.square(diagonal - 1)) / len(pairs), off / len(pairs)
 
 

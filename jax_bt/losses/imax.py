@@ -10,7 +10,7 @@ from jax_bt import stats
 from jax_bt.errors import UsageError
 from jax_bt.losses._checks import embeddings
 from jax_bt.losses._explicit_mesh import on_any_mesh
-from jax_bt.losses._linalg import factor
+from jax_bt.losses._linalg import log_det
 
 
 class IMAX(NamedTuple):
@@ -87,6 +87,7 @@ def imax(
     pair = jnp.stack([z_a - z_b, z_a + z_b])
     pair = pair - stats.mean(pair, axis=1, axis_name=axis_name)[:, None]
     pair = pair / math.sqrt(count - 1)
+    ridge = eps * jnp.eye(min(count, width), dtype=pair.dtype)
     if count <= width:
         pair = stats.all_gather(pair, axis=1, axis_name=axis_name)
         gram = jnp.einsum("vnd,vmd->vnm", pair, pair, precision=precision)
@@ -94,20 +95,14 @@ def imax(
         # others (1 % of the loss at 16 x 512). Lifted to their mean, and the lift divided out, the
         # determinant is the same.
         lift = lax.stop_gradient(jnp.trace(gram, axis1=-2, axis2=-1)) / count
-        log_det = _log_det(gram + lift[:, None, None] / count, eps) - jnp.log(lift + eps)
+        values = log_det(gram + lift[:, None, None] / count + ridge) - jnp.log(lift + eps)
         # Every device holds the same value; the mean tells the replication check so.
-        log_det = stats.all_mean(log_det, axis_name)
+        values = stats.all_mean(values, axis_name)
         nullity = width - count + 1
     else:
         moment = jnp.einsum("vnd,vne->vde", pair, pair, precision=precision)
-        log_det = _log_det(stats.all_sum(moment, axis_name), eps)
+        values = log_det(stats.all_sum(moment, axis_name) + ridge)
         nullity = 0
     # Left out of the loss, in which it cancels: it may be thousands, and float32 has 7 digits.
-    terms = log_det + nullity * jnp.log(jnp.asarray(eps, pair.dtype))
-    return IMAX(log_det[0] - log_det[1], terms[0], terms[1])
-
-
-def _log_det(matrix: Array, eps: float) -> Array:
-    """log|matrix + eps I| of each symmetric positive semi-definite matrix."""
-    lower = factor(matrix + eps * jnp.eye(matrix.shape[-1], dtype=matrix.dtype))
-    return 2 * jnp.sum(jnp.log(jnp.diagonal(lower, axis1=-2, axis2=-1)), axis=-1)
+    terms = values + nullity * jnp.log(jnp.asarray(eps, pair.dtype))
+    return IMAX(values[0] - values[1], terms[0], terms[1])

@@ -1,5 +1,6 @@
 """VICReg draws two views together, keeps their variances up and their covariances at zero."""
 
+import functools
 import itertools
 import math
 from typing import Literal, NamedTuple
@@ -20,7 +21,7 @@ class VICReg(NamedTuple):
       loss: the weighted sum of the three.
       invariance: mean squared difference over batch and dimensions.
       variance: mean_d max(0, gamma - std_d), half of it for each of two views.
-      covariance: sum_{i != j} cov_ij^2 / D, summed over two views.
+      covariance: sum_{i != j} cov_ij^2 / D, or corr_ij^2 / D^2, summed over two views.
     """
 
     loss: Array
@@ -43,6 +44,7 @@ def vicreg(
     form: Literal["auto", "cross_correlation", "gram"] = "auto",
     normalize: Literal["none", "std", "l2"] = "none",
     halve_variance: bool = True,
+    correlation: bool = False,
     precision: str | None = "highest",
 ) -> VICReg:
     """VICReg loss of the global batch, exact in each form.
@@ -73,6 +75,9 @@ def vicreg(
       normalize: of the embeddings before all three terms (appendix D): "none", "std" standardises
         the columns over the batch with variance over N - 1, "l2" scales the rows to unit length.
       halve_variance: True as in the reference's code, False as in the paper's text.
+      correlation: True makes the covariance term that of VIbCReg: correlations in place of
+        covariances, sum_{i != j} corr_ij^2 / D^2. VIbCReg also has covariance_weight=200 and
+        halve_variance=False.
       precision: of the large products (``jax.lax.Precision``). The default is full float32; None
         is the device's own, bfloat16 passes on a TPU.
 
@@ -90,7 +95,8 @@ def vicreg(
       >>> print(f"{losses.vicreg(z, -z).loss:.4f}")  # 25 mean (2 z)^2, nothing else
       100.0000
 
-    Reference: Bardes et al., VICReg, ICLR 2022, https://arxiv.org/abs/2105.04906
+    Reference: Bardes et al., VICReg, ICLR 2022, https://arxiv.org/abs/2105.04906; VIbCReg: Lee and
+      Aune, 2021, https://arxiv.org/abs/2109.00783
     """
     _checks.one_of("form", form, _cost.FORMS)
     _checks.precision(precision)
@@ -114,28 +120,33 @@ def vicreg(
     invariance = sum(differences, jnp.zeros((), views[0].dtype)) / max(len(pairs), 1)
 
     degrees = views[0].shape[0] * stats.axis_size(axis_name) - 1
+    own = functools.partial(
+        correlations,
+        pairs=((0, 0),),
+        scale=1 / degrees,
+        form=form,
+        axis_name=axis_name,
+        precision=precision,
+    )
     variances, covariances = [], []
     for z in views:
         width = z.shape[1]
         z = z - stats.mean(z, axis_name=axis_name)
-        variance, off = correlations(
-            (z,),
-            ((0, 0),),
-            scale=1 / degrees,
-            form=form,
-            axis_name=axis_name,
-            precision=precision,
-        )
+        if correlation:
+            variance = stats.all_sum(jnp.sum(jnp.square(z), axis=0), axis_name) / degrees
+            _, off = own((z * stats.inverse_sqrt(variance),))
+        else:
+            (variance,), off = own((z,))
         target = gamma / math.sqrt(width) if normalize == "l2" else gamma
-        variances.append(jnp.mean(jnp.maximum(target - _sqrt(variance[0] + eps), 0)))
-        covariances.append(off / width)
+        variances.append(jnp.mean(jnp.maximum(target - _sqrt(variance + eps), 0)))
+        covariances.append(off / width**2 if correlation else off / width)
     # The mean over pairs of a sum over a pair's two views is twice the mean over views.
     variance = sum(variances) / len(views) * (1 if halve_variance else 2)
     covariance = sum(covariances) / len(views) * 2
     loss = (
         invariance_weight * invariance + variance_weight * variance + covariance_weight * covariance
     )
-    return VICReg(loss, invariance, variance, covariance)
+    return VICReg(loss, invariance, jnp.asarray(variance), jnp.asarray(covariance))
 
 
 def _sqrt(x):

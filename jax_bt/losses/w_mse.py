@@ -75,8 +75,8 @@ def w_mse(
       Ermolov et al., Whitening for Self-Supervised Representation Learning, ICML 2021.
       arXiv:2007.06346
     """
-    others = {f"extra[{i}]": h for i, h in enumerate(extra)}
-    views = jnp.stack(embeddings(h_a=h_a, h_b=h_b, **others))
+    named = {"h_a": h_a, "h_b": h_b} | {f"extra[{i}]": h for i, h in enumerate(extra)}
+    views = jnp.stack(embeddings(axis_name=None, minimum=1, same_width=True, **named))
     local, width = views.shape[1:]
     shards = stats.axis_size(axis_name)
     size = _whitening_size(local * shards, width, permutation, whitening_size)

@@ -141,7 +141,8 @@ class ResNet(nn.Module):
             x = conv(filters, (3, 3), (1, 1), padding=padding, name="conv1")(x)
         x = nn.relu(norm(name="bn1")(x, train))
         if self.stem == "imagenet":
-            x = nn.max_pool(x, (3, 3), (2, 2), padding=_pad(1))  # pads with -inf
+            # Pads with -inf.
+            x = nn.max_pool(x, (3, 3), (2, 2), padding=_pad(1))  # pyright: ignore[reportArgumentType]
         self.sow("intermediates", "stem", x)
 
         for stage, blocks in enumerate(self.stage_sizes):

@@ -52,7 +52,7 @@ def backend(asked: str) -> str:
         raise UsageError(f"--backend={asked}: it is auto, tpu or cpu")
     found = importlib.util.find_spec("libtpu") is not None
     if asked == "tpu" and not found:
-        raise UsageError("--backend=tpu needs libtpu: pip install 'jax_bt[plan]'")
+        raise UsageError("--backend=tpu needs libtpu: pip install 'jax_bt[tpu]'")
     return "tpu" if found and asked != "cpu" else SIMULATED
 
 

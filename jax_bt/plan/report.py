@@ -137,7 +137,7 @@ def text(plan: dict[str, Any]) -> str:
     if plan["backend"] == SIMULATED:
         lines.append(
             "           a CPU's program: it computes bfloat16 in float32, fuses and reduces "
-            "otherwise than a TPU's; pip install 'jax_bt[plan]' for that one"
+            "otherwise than a TPU's; pip install 'jax_bt[tpu]' for that one"
         )
     elif plan["costs_from"] == SIMULATED:
         lines.append(

@@ -129,6 +129,7 @@ def results(path: style.Path, records: Sequence[Mapping[str, Any]]) -> None:
     Raises:
       ValueError: no records.
     """
+    records = [record for record in records if record["top1"] is not None]
     if not records:
         raise ValueError("no results to draw")
     protocols = list(dict.fromkeys(record["protocol"] for record in records))

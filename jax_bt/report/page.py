@@ -1,10 +1,12 @@
 """One HTML file that holds a run's pictures, table and config; nothing is loaded from elsewhere."""
 
 import base64
+import functools
 import html
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -17,7 +19,8 @@ TERMS = ("loss", "invariance", "variance", "covariance", "redundancy")
 CAPTIONS = {
     "results": "The same kNN and linear probes on every kind of features. With few labels a class "
     "the features have to do the work: that is where pretraining shows.",
-    "losses": "Each term on its own scale.",
+    "losses": "Each term on its own scale. Dashed: the loss of identical views, of independent "
+    "views and of embeddings that are all one point, at this batch and width.",
     "correlation": "Rows are dimensions of the first view's embedding, columns of the second's. "
     "A blue diagonal says that both views of an image agree; white elsewhere says that each "
     "dimension tells something the others do not.",
@@ -40,6 +43,7 @@ def write(
     views: Sequence[ArrayLike] | None = None,
     neighbours: Mapping[str, Any] | None = None,
     results: Sequence[Mapping[str, Any]] | None = None,
+    levels: Mapping[str, float] | None = None,
     summary: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
     mean: ArrayLike = 0.0,
@@ -55,9 +59,10 @@ def write(
       terms: loss terms to draw; None takes loss, invariance, variance, covariance, redundancy.
       correlations: (before, after) training, each (D, D) of two views' embeddings.
       spectra: (before, after), each a vector of ``diagnostics.spectrum``.
-      views: one (N, S, S, C) array a view, normalised.
+      views: one (N, S, S, C) array per view, normalised.
       neighbours: keyword arguments of ``report.sheets.neighbours``, images normalised.
       results: records of ``evaluate.compare``; None takes those of the summary.
+      levels: losses to compare with, by name (``train.levels``).
       summary: what summary.json holds.
       config: of the run, as nested dicts.
       mean: per channel, with ``std`` undoes the images' normalisation for display.
@@ -66,8 +71,7 @@ def write(
     Returns:
       Path of the page.
 
-    Raises:
-      ValueError: arrays of shapes that cannot be drawn.
+    A picture that cannot be drawn is left out with a warning.
     """
     summary = summary or {}
     results = summary.get("results", ()) if results is None else results
@@ -76,24 +80,34 @@ def write(
     for name in CAPTIONS:
         (folder / f"{name}.png").unlink(missing_ok=True)
 
-    if results:
-        charts.results(folder / "results.png", results)
     if terms is None:
         terms = [term for term in TERMS if any(term in record for record in history)]
-    if history and terms:
-        curves.losses(folder / "losses.png", history, terms)
-    if correlations is not None:
-        charts.correlation(folder / "correlation.png", *correlations)
-    if spectra is not None:
-        charts.spectrum(folder / "spectrum.png", *spectra)
-    if views is not None:
-        sheets.contact_sheet(folder / "views.png", views, mean=mean, std=std)
-    if neighbours is not None:
-        sheets.neighbours(folder / "neighbours.png", **neighbours, mean=mean, std=std)
+    drawn = {
+        "results": results and functools.partial(charts.results, records=results),
+        "losses": history
+        and terms
+        and functools.partial(curves.losses, history=history, terms=terms, levels=levels),
+        "correlation": correlations and _with(charts.correlation, *correlations),
+        "spectrum": spectra and _with(charts.spectrum, *spectra),
+        "views": views and functools.partial(sheets.contact_sheet, views=views, mean=mean, std=std),
+        "neighbours": neighbours
+        and functools.partial(sheets.neighbours, **neighbours, mean=mean, std=std),
+    }
+    for name, draw in drawn.items():
+        if not draw:
+            continue
+        try:
+            draw(folder / f"{name}.png")
+        except ValueError as error:  # a run that diverged: what can be drawn is drawn
+            warnings.warn(f"report: {name} cannot be drawn: {error}", stacklevel=2)
 
     page = folder / NAME
     page.write_text(_page(folder, results, summary, config or {}), encoding="utf-8")
     return page
+
+
+def _with(draw: Callable[..., None], *arrays: ArrayLike) -> Callable[[pathlib.Path], None]:
+    return lambda path: draw(path, *arrays)
 
 
 def _page(

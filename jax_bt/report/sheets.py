@@ -1,4 +1,4 @@
-"""A run in images: what the augmentation shows the encoder, and what the encoder finds alike."""
+"""Draws augmented views, and test images beside their nearest training images."""
 
 from collections.abc import Sequence
 
@@ -17,11 +17,10 @@ def contact_sheet(
     path: style.Path,
     views: Sequence[ArrayLike],
     *,
-    originals: ArrayLike | None = None,
     mean: ArrayLike = 0.0,
     std: ArrayLike = 1.0,
     most: int = 12,
-    subtitle: str = "one group an image: what the encoder is asked to see as the same",
+    subtitle: str = "one group per image: what the encoder is asked to see as the same",
 ) -> None:
     """Draws the views of some images, those of one image side by side.
 
@@ -29,8 +28,7 @@ def contact_sheet(
 
     Args:
       path: of the PNG.
-      views: one (N, S, S, C) array a view, C 1 or 3; sizes S may differ.
-      originals: (N, H, W, C) images in [0, 1] shown before their views.
+      views: one (N, S, S, C) array per view; sizes S may differ.
       mean: per channel, added after multiplying by ``std``: undoes the normalisation.
       std: per channel.
       most: at most this many images are shown.
@@ -45,11 +43,7 @@ def contact_sheet(
             f"views must be arrays over the same images, got {[np.shape(view) for view in views]}"
         )
     count = len(shown[0])
-    if originals is not None:
-        originals = displayable(originals)[:most]
-        if len(originals) != count:
-            raise ValueError(f"{len(originals)} originals for views of {count} images")
-    places, names, width = _group([view.shape[1] for view in shown], originals is not None)
+    places, names, width = _group([view.shape[1] for view in shown])
 
     room = style.WIDTH - 2 * style.MARGIN
     columns = min(count, max(1, round(room / (1.12 * width + 0.25))))
@@ -60,11 +54,8 @@ def contact_sheet(
     for i in range(count):
         left = style.MARGIN + (i % columns) * (unit * width + 0.3)
         top = 1.25 + (i // columns) * (unit + 0.16)
-        images = [view[i] for view in shown]
-        if originals is not None:
-            images.insert(0, originals[i])
-        for image, (x, y, side) in zip(images, places, strict=True):
-            _image(axes, image, left + x * unit, top + y * unit, side * unit - GAP)
+        for view, (x, y, side) in zip(shown, places, strict=True):
+            _image(axes, view[i], left + x * unit, top + y * unit, side * unit - GAP)
         if i < columns:
             for x, name in names:
                 axes.text(left + x * unit, top - 0.06, name, size=8.5, color=style.MUTED)
@@ -110,7 +101,11 @@ def neighbours(
             f"labels of shape ({number},) and ({number}, {k}) needed, got "
             f"{np.shape(query_labels)} and {np.shape(found_labels)}"
         )
-    name = lambda label: class_names[label] if class_names is not None else str(label)  # noqa: E731
+
+    def name(label: int) -> str:
+        text = class_names[label] if class_names is not None else str(label)
+        return text.encode("utf-8", "replace").decode()  # names of another encoding
+
     queries = displayable(queries, mean, std)
     found = displayable(found.reshape(-1, *found.shape[2:]), mean, std)
 
@@ -158,7 +153,8 @@ def displayable(images: ArrayLike, mean: ArrayLike = 0.0, std: ArrayLike = 1.0) 
     """Normalised images back in [0, 1] with three channels.
 
     Args:
-      images: (N, H, W, C), C 1 or 3.
+      images: (N, H, W, C). Of more than three channels the first three are shown, of two their
+        mean.
       mean: per channel.
       std: per channel.
 
@@ -169,19 +165,17 @@ def displayable(images: ArrayLike, mean: ArrayLike = 0.0, std: ArrayLike = 1.0) 
       ValueError: not a batch of images.
     """
     images = np.asarray(images)
-    if images.ndim != 4 or images.shape[-1] not in (1, 3):
-        raise ValueError(f"images must be (N, H, W, 1 or 3), got {images.shape}")
+    if images.ndim != 4:
+        raise ValueError(f"images must be (N, H, W, C), got {images.shape}")
     images = np.clip(images.astype(np.float32) * std + mean, 0, 1).astype(np.float32)
+    channels = images.shape[-1]
+    images = images.mean(-1, keepdims=True) if channels == 2 else images[..., :3]
     return np.broadcast_to(images, (*images.shape[:3], 3))
 
 
-def _group(sizes: Sequence[int], originals: bool) -> tuple[list, list, float]:
+def _group(sizes: Sequence[int]) -> tuple[list, list, float]:
     """Places of one image's views in units of the largest: (x, y, side), column names, width."""
     places, names, x = [], [], 0.0
-    if originals:
-        places.append((0.0, 0.0, 1.0))
-        names.append((0.0, "original"))
-        x = 1.0
     largest, row, side, small = max(sizes), 0, None, 0
     for i, size in enumerate(sizes):
         if size == largest:

@@ -64,6 +64,14 @@ class Checkpoints:
 
 
 @dataclasses.dataclass(frozen=True)
+class Initial:
+    """What a run starts from: fields as in ``config.FIELDS``."""
+
+    weights: str | None
+    parts: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Evaluation:
     """How a run is evaluated: fields as in ``config.FIELDS``."""
 
@@ -83,6 +91,7 @@ class Run:
       rates: learning-rate schedules by name, for the log.
       mesh: the mesh of all devices.
       data: what the run reads.
+      initial: the weights it starts from.
       checkpoints: when it saves.
       evaluation: how it is evaluated.
       total_steps: updates of the whole run.
@@ -100,6 +109,7 @@ class Run:
     rates: dict[str, optim.schedules.Schedule]
     mesh: Mesh
     data: Data
+    initial: Initial
     checkpoints: Checkpoints
     evaluation: Evaluation
     total_steps: int
@@ -186,6 +196,7 @@ def build(c: ConfigDict, mesh: Mesh, *, train_size: int, channels: int = 3) -> R
       UsageError: a value that does not fit; the message names the field and what would fit.
     """
     data = read_data(c)
+    data = dataclasses.replace(data, recipes=augment.for_channels(data.recipes, channels))
     check_divides(c.batch_size, mesh, c.micro_batches)
     if c.batch_size > train_size:
         raise UsageError(
@@ -219,6 +230,7 @@ def build(c: ConfigDict, mesh: Mesh, *, train_size: int, channels: int = 3) -> R
         rates=rates,
         mesh=mesh,
         data=data,
+        initial=_initial(c),
         checkpoints=Checkpoints(**c.checkpoint),
         evaluation=_evaluation(c),
         total_steps=total_steps,
@@ -329,6 +341,13 @@ def _optimizer(
         **options,
     )
     return optimizer, rates
+
+
+def _initial(c: ConfigDict) -> Initial:
+    unknown = set(c.init.parts) - {"encoder", "projector"}
+    if unknown or not c.init.parts:
+        raise UsageError(f"init.parts={c.init.parts}: choose from encoder, projector")
+    return Initial(c.init.weights, c.init.parts)
 
 
 def _evaluation(c: ConfigDict) -> Evaluation:

@@ -46,7 +46,12 @@ def why_not(run: Run, source: Source) -> str | None:
     for split in (run.data.probe, run.data.test):
         for name in splits.names(split):
             if name not in source.splits:
-                return f"{run.data.name} has no split {name!r} (it has {', '.join(source.splits)})"
+                has = ", ".join(source.splits)
+                return (
+                    f"{run.data.name} has no split {name!r}; --config.data.test names one of {has}"
+                )
+        if not source.has_labels(split):
+            return f"{run.data.name} {split} has no labels"
     return None
 
 
@@ -108,7 +113,6 @@ def images(run: Run, source: Source, split: str) -> Iterator[dict[str, np.ndarra
     return data.examples(
         source,
         split,
-        size=run.data.recipes[0].size,
         recipe=run.data.recipes[0].evaluation(),
         batch=run.evaluation.batch_size,
     )
@@ -119,6 +123,6 @@ def _labelled(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features, labels and indices of the examples that have a label."""
     x, y, index = evaluate.extract(apply, batches)
-    y = np.full(len(x), data.UNLABELLED) if y is None else y
+    y = np.full(len(x), -1) if y is None else y
     known = y >= 0
     return x[known], y[known], index[known]

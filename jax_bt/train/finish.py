@@ -8,8 +8,9 @@ from jax_bt import evaluate, report
 from jax_bt.data import Source
 from jax_bt.methods import Variables
 from jax_bt.report import table
-from jax_bt.train import collapse, evaluation, history, pictures, workdir
+from jax_bt.train import collapse, encoder, evaluation, export, pictures, workdir
 from jax_bt.train.build import Run
+from jax_bt.train.history import rate, read, total_seconds
 
 
 def finish(
@@ -18,6 +19,7 @@ def finish(
     folder: epath.Path,
     *,
     terms: tuple[str, ...],
+    levels: dict[str, float],
     untrained: Variables,
     trained: Variables,
 ) -> dict[str, Any]:
@@ -28,6 +30,7 @@ def finish(
       source: its data set.
       folder: the run's folder.
       terms: names of the loss and its terms.
+      levels: losses to compare with, from ``levels.levels``.
       untrained: parameters and statistics of step 0.
       trained: those of the last step.
 
@@ -41,13 +44,13 @@ def finish(
         features = evaluation.features(run, source, stages)
         arrays = {kind: found.arrays for kind, found in features.items()}
         results = evaluate.compare(arrays, protocols=run.evaluation.protocols)
-    lines = history.read(folder)
+    lines = read(folder)
     summary = {
         "method": run.method.name,
         "dataset": run.data.name,
         "steps": run.total_steps,
-        "seconds": history.total_seconds(lines),
-        "images_per_second": history.rate(lines),
+        "seconds": total_seconds(lines),
+        "images_per_second": rate(lines),
         "final_loss": {name: lines[-1][name] for name in terms},
         "collapse": collapse.last_verdict(lines, run.method.least_scale),
         "results": results,
@@ -58,9 +61,11 @@ def finish(
         config=run.record,
         history=lines,
         terms=terms,
+        levels=levels,
         **pictures.of_views(run, source, stages),
         neighbours=pictures.of_neighbours(run, source, features.get("trained")),
     )
+    export.leave(encoder.of_run(run, trained, run.total_steps), folder)
     workdir.write_json(folder / "summary.json", summary)  # last: it marks the run as finished
     print(table.text(evaluate.cells(results)) if results else f"not evaluated: {reason}")
     if summary["collapse"] in collapse.MEANING:
@@ -69,5 +74,6 @@ def finish(
         f"{run.method.name} on {run.data.name}: {summary['steps']} steps in "
         f"{summary['seconds']:.0f} s, {summary['images_per_second']:.0f} images/s"
     )
+    print(f"encoder: {folder / encoder.WEIGHTS} (jax_bt.load, or the command export)")
     print(f"report: {page}")
     return summary

@@ -5,7 +5,7 @@ import os
 import pathlib
 import time
 
-from jax_bt import data, report
+from jax_bt import augment, data, report
 from jax_bt.data.options import worker_count
 from jax_bt.errors import UsageError
 from jax_bt.train.build import Data
@@ -31,16 +31,17 @@ def write(reads: Data, path: str | os.PathLike[str]) -> float:
     if path.suffix.lower() != ".png" or not path.parent.is_dir():
         raise UsageError(f"--output={path}: give a .png file in a folder that exists")
     source = data.load(reads.name, data_dir=reads.data_dir, download=reads.download)
+    recipes = augment.for_channels(reads.recipes, source.channels)
     batch = min(reads.batch_size, source.size(reads.train), 256)
-    options = {"global_batch": batch, "seed": reads.seed, "recipes": reads.recipes}
+    options = {"global_batch": batch, "seed": reads.seed, "recipes": recipes}
     batches = data.batches(source, reads.train, **options)
-    what = f"{reads.recipe}: {_counted(reads.recipes)}"
+    what = f"{reads.recipe}: {_counted(recipes)}"
     try:
         report.contact_sheet(
             path,
             next(batches)["views"],
-            mean=reads.recipes[0].mean,
-            std=reads.recipes[0].std,
+            mean=recipes[0].mean,
+            std=recipes[0].std,
             subtitle=f"{pathlib.Path(reads.name).name[:40]}, {what}",
         )
     except OSError as error:

@@ -1,11 +1,9 @@
-"""What a run says while it trains: metrics.jsonl, TensorBoard events, a progress bar."""
+"""Writes the metrics of a run: metrics.jsonl, TensorBoard events, the progress on a terminal."""
 
 import contextlib
-import json
 import math
-import os
-import pathlib
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
@@ -13,68 +11,76 @@ from typing import Any, TextIO
 import numpy as np
 import tensorboardX
 import tqdm
+from etils import epath
 
-FILE = "metrics.jsonl"
+from jax_bt.train import history
+from jax_bt.train.workdir import remote
+
+OWN = {"step", "seconds", "images_per_second"}  # values that the writer adds to each line
+SHOWN = 4  # values beside the progress
+UPLOAD = 60.0  # seconds between copies to a remote folder
 
 
 class Writer:
     """Writes the metrics of a run; a context manager.
 
-    ``<workdir>/metrics.jsonl`` gets one JSON object a written step; a value that is not finite
-    becomes null: NaN is no JSON, and a string would make a column of two kinds.
-    ``<workdir>/tensorboard`` gets the finite values. A terminal gets a progress bar; a log file at
-    most a line per 5 % or ten minutes, whichever is first, without control characters.
+    ``<folder>/metrics.jsonl`` gets one JSON object per written step; a value that is not finite
+    becomes null, because JSON has no NaN and a string would mix types in one column.
+    ``<folder>/tensorboard`` gets the finite values. A terminal gets a progress bar; a log file gets
+    one line per 5 % or ten minutes, whichever is first, without control characters.
 
-    A step appears once: resuming at step s drops the lines of steps >= s, which a run that was cut
-    after its last checkpoint leaves behind, and a torn last line. "seconds" goes on from the last
-    line kept.
+    Each step appears once: resuming at step s drops the lines of steps >= s. "seconds" goes on from
+    the last line kept. "images_per_second" is measured between two lines, without ``saving``.
+
+    Files in an object store cannot grow: for a remote folder both are written to a temporary
+    folder and copied every minute, before each checkpoint and at the end.
 
     Args:
-      workdir: directory of the run; made if missing.
+      folder: the run's folder; made if missing.
       total_steps: of the whole run.
-      start_step: the first step this process takes; 0 starts the files anew.
-      batch_size: global batch in images; with it each line holds "images_per_second".
-      shown: names of the values beside the bar; None shows the first four.
-      progress: False shows neither bar nor progress lines.
-      tensorboard: False writes no events.
-      active: False makes every method do nothing; for all but the first process of many.
-      stream: of the progress; standard error unless given.
+      start_step: the first step that this process takes; 0 starts the files anew.
+      batch_size: global batch in images; None: lines hold no "images_per_second".
+      active: False makes every method do nothing, on all processes but the first.
+      stream: where the progress goes; None: standard error.
 
     Raises:
-      ValueError: metrics.jsonl is damaged before its last line.
+      WorkdirError: metrics.jsonl is damaged before its last line.
     """
 
     def __init__(
         self,
-        workdir: str | os.PathLike[str],
+        folder: epath.Path,
         total_steps: int,
         start_step: int = 0,
         *,
         batch_size: int | None = None,
-        shown: Sequence[str] | None = None,
-        progress: bool = True,
-        tensorboard: bool = True,
         active: bool = True,
         stream: TextIO | None = None,
     ):
         self._total, self._last, self._batch_size = total_steps, start_step - 1, batch_size
-        self._shown, self._active, self._stream = shown, active, stream or sys.stderr
-        self._file = self._events = self._bar = None
+        self._active, self._stream = active, stream or sys.stderr
         self._start = self._clock = time.perf_counter()
-        self._timed_from, self._told_at, self._told_share = None, None, 0.0
-        self._lines = progress and active
+        self._timed_from: tuple[float, int] | None = None  # time and step of the first line
+        self._told_at, self._told_share = None, 0.0
+        self._bar = None
         if not active:
             return
-        workdir = pathlib.Path(workdir)
-        workdir.mkdir(parents=True, exist_ok=True)
-        self._start -= total_seconds(_keep_before(workdir / FILE, start_step))
-        self._file = open(workdir / FILE, "a", encoding="utf-8")
-        if tensorboard:
-            self._events = tensorboardX.SummaryWriter(
-                str(workdir / "tensorboard"), purge_step=start_step
-            )
-        if self._lines and self._stream.isatty():
-            self._lines = False
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = history.keep_before(folder, start_step)
+        self._start -= history.total_seconds(kept)
+        self._folder = self._local = folder
+        self._closing = contextlib.ExitStack()
+        if remote(folder):
+            local = self._closing.enter_context(tempfile.TemporaryDirectory())
+            self._local, self._uploaded = epath.Path(local), self._clock
+            (folder / history.FILE).copy(self._local / history.FILE)
+            self._closing.callback(self._upload)
+        self._file = self._closing.enter_context((self._local / history.FILE).open("a"))
+        self._events = tensorboardX.SummaryWriter(
+            str(self._local / "tensorboard"), purge_step=start_step
+        )
+        self._closing.callback(self._events.close)
+        if self._stream.isatty():
             rate = "" if batch_size else ", {rate_fmt}"
             self._bar = tqdm.tqdm(
                 total=total_steps,
@@ -85,6 +91,7 @@ class Writer:
                 bar_format="{percentage:3.0f}% {bar:20} {n_fmt}/{total_fmt} "
                 "[{elapsed}<{remaining}" + rate + "]{postfix}",
             )
+            self._closing.callback(self._bar.close)
 
     def write(self, step: int, values: Mapping[str, Any], at: float | None = None) -> None:
         """Records the values of one step and moves the progress there.
@@ -92,43 +99,41 @@ class Writer:
         Args:
           step: counted from 0, larger than every step written before.
           values: name -> number (Python, NumPy or JAX scalar; fetching one waits for its step).
-          at: ``time.perf_counter()`` of the step, where it is written later; now by default.
+          at: ``time.perf_counter()`` of the step if it is written later; None: now.
 
         Raises:
-          ValueError: a step written before, a name the writer sets itself, a value that is no
+          ValueError: a step written before, a name that the writer sets itself, a value that is no
             number.
         """
         if not self._active:
             return
         if step <= self._last:
             raise ValueError(f"step {step} comes after step {self._last}; each is written once")
-        if taken := {"step", "seconds", "images_per_second"} & set(values):
+        if taken := OWN & set(values):
             raise ValueError(f"{', '.join(sorted(taken))} is set by the writer; rename the value")
         values = {name: _number(name, value) for name, value in values.items()}
-        shown = list(values)[:4] if self._shown is None else self._shown
         now = time.perf_counter() if at is None else at
-        record = {"step": int(step), "seconds": round(now - self._start, 3)}
+        record: history.Record = {"step": int(step), "seconds": round(now - self._start, 3)}
+        texts = [f"{name} {value:.4g}" for name, value in list(values.items())[:SHOWN]]
         if self._timed_from is None:
-            self._timed_from = now, step  # what came before holds the compilation
+            self._timed_from = now, step  # the time before holds the compilation
         elif self._batch_size:
             rate = (step - self._last) * self._batch_size / max(now - self._clock, 1e-9)
             record["images_per_second"] = float(f"{rate:.4g}")
+            texts.append(f"{rate:,.0f} images/s")
         self._clock, self._last = now, step
-        record.update(values)
-        finite = {k: v if math.isfinite(v) else None for k, v in record.items()}
-        self._file.write(json.dumps(finite, allow_nan=False) + "\n")
+        record |= {k: v if math.isfinite(v) else None for k, v in values.items()}
+        self._file.write(history.line(record))
         self._file.flush()
-        if self._events:
-            for name, value in finite.items():
-                if name not in ("step", "seconds") and value is not None:
-                    self._events.add_scalar(name, value, step)
-        texts = [f"{name} {record[name]:.4g}" for name in shown if name in record]
-        if "images_per_second" in record:
-            texts.append(f"{record['images_per_second']:,.0f} images/s")
+        for name, value in record.items():
+            if name not in ("step", "seconds") and value is not None:
+                self._events.add_scalar(name, value, step)
+        if remote(self._folder) and now - self._uploaded > UPLOAD:
+            self._upload()
         if self._bar is not None:
             self._bar.set_postfix_str("  ".join(texts), refresh=False)
             self._bar.update(step + 1 - self._bar.n)
-        elif self._lines:
+        else:
             self._tell(step, now, texts)
 
     def tick(self, step: int) -> None:
@@ -143,24 +148,23 @@ class Writer:
                 print(text, flush=True)
 
     @contextlib.contextmanager
-    def pause(self) -> Iterator[None]:
-        """Leaves the time of the block (an evaluation, a checkpoint) out of the rates."""
+    def saving(self) -> Iterator[None]:
+        """For a block that saves a checkpoint: leaves its time out of "images_per_second".
+
+        What is written so far reaches a remote folder first: a run that goes on from the checkpoint
+        finds the lines of all earlier steps.
+        """
         began = time.perf_counter()
-        try:
-            yield
-        finally:
-            away = time.perf_counter() - began
-            self._clock += away
-            if self._timed_from is not None:
-                self._timed_from = self._timed_from[0] + away, self._timed_from[1]
+        if self._active and remote(self._folder):
+            self._upload()
+        yield
+        self._clock += time.perf_counter() - began
 
     def close(self) -> None:
         """Ends the bar and closes the files; more calls do nothing."""
-        self._active = False
-        for part in (self._bar, self._events, self._file):
-            if part is not None:
-                part.close()
-        self._bar = self._events = self._file = None
+        if self._active:
+            self._active = False
+            self._closing.close()
 
     def __enter__(self) -> "Writer":
         return self
@@ -168,80 +172,27 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _upload(self) -> None:
+        """Copies the files to the remote folder."""
+        self._uploaded = time.perf_counter()
+        self._events.flush()
+        (self._folder / "tensorboard").mkdir(parents=True, exist_ok=True)
+        for path in [self._local / history.FILE, *(self._local / "tensorboard").iterdir()]:
+            path.copy(self._folder / path.relative_to(self._local), overwrite=True)
+
     def _tell(self, step: int, now: float, texts: Sequence[str]) -> None:
+        """Prints a line of progress if one is due."""
         share = (step + 1) / self._total
         due = self._told_at is None or share >= 1 or now - self._told_at >= 600
         if not due and share < self._told_share + 0.05:
             return
-        since, first = self._timed_from
+        since, first = self._timed_from or (now, step)
         if step > first:
             left = (now - since) / (step - first) * (self._total - step - 1)
             texts = [*texts, f"ETA {tqdm.tqdm.format_interval(left)}"]
         words = [f"step {step + 1}/{self._total}", f"{share:4.0%}", *texts]
         print("  ".join(words), file=self._stream, flush=True)
         self._told_at, self._told_share = now, share
-
-
-def read(workdir: str | os.PathLike[str]) -> list[dict[str, float | None]]:
-    """The lines of a run's metrics.jsonl, oldest first; a torn last line is left out.
-
-    Args:
-      workdir: directory of the run.
-
-    Returns:
-      One dict a line; empty without the file.
-
-    Raises:
-      ValueError: a line before the last is damaged.
-    """
-    path = pathlib.Path(workdir) / FILE
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")
-    torn = lines.pop()  # empty when the last line was finished
-    records = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-            record["step"] = int(record["step"])
-        except (ValueError, TypeError, KeyError) as error:
-            if number == len(lines) and not torn:
-                break  # finished but unreadable: its blocks never reached the disk
-            raise ValueError(
-                f"{path} line {number} is no metrics record; delete the line to go on"
-            ) from error
-        records.append(record)
-    return records
-
-
-def total_seconds(history: Sequence[Mapping[str, Any]]) -> float:
-    """Seconds a run took until its last line, compilation and resumed processes included."""
-    return float(history[-1]["seconds"]) if history else 0.0
-
-
-def rate(history: Sequence[Mapping[str, Any]]) -> float:
-    """Images per second over all lines that hold a rate, so without compilation; 0 with none."""
-    steps, time_per_batch, last = 0, 0.0, -1
-    for record in history:
-        if record.get("images_per_second"):
-            steps += record["step"] - last
-            time_per_batch += (record["step"] - last) / record["images_per_second"]
-        last = record["step"]
-    return steps / time_per_batch if steps else 0.0
-
-
-def _keep_before(path: pathlib.Path, step: int) -> list[dict[str, float | None]]:
-    """Replaces the file by its lines of earlier steps, in one move, and returns them."""
-    if not path.exists():
-        return []
-    kept = [record for record in read(path.parent) if record["step"] < step] if step else []
-    new = path.with_suffix(".jsonl.new")
-    with open(new, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(record, allow_nan=False) + "\n" for record in kept)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, path)
-    return kept
 
 
 def _number(name: str, value: Any) -> float:

@@ -99,11 +99,28 @@ def test_digits_keep_their_side_and_their_grey():
 
 
 def test_evaluation_keeps_size_and_normalisation():
-    view = augment.recipes("moco_v2", size=224)[0]
-    plain = view.evaluation()
-    assert plain.parts == (CenterCrop(0.875, "bilinear"),)
-    assert (plain.size, plain.mean, plain.std) == (224, view.mean, view.std)
-    assert augment.recipes("barlow")[0].evaluation() == augment.recipes("eval")[0]
+    for name in ("moco_v2", "barlow"):  # whose crops are bilinear and bicubic
+        view = augment.recipes(name, size=224)[0]
+        plain = view.evaluation()
+        assert plain.parts == (CenterCrop(0.875, "bilinear"),)
+        assert (plain.size, plain.mean, plain.std) == (224, view.mean, view.std)
+    assert plain == augment.recipes("eval")[0]
+    own = augment.recipe_from({"base": "barlow", "eval_fraction": 1.0, "eval_method": "bicubic"})
+    assert own.evaluation().parts == (CenterCrop(1.0, "bicubic"),)
+
+
+def test_other_numbers_of_channels_leave_colours_out(caplog):
+    view = augment.recipes("barlow", size=32)[1]
+    made = view.for_channels(10)
+    assert kinds(made) == [Crop, Flip, Blur, Solarize]
+    assert made.channels == made.evaluation().channels == 10
+    assert made.mean == pytest.approx((0.449,) * 10, abs=1e-3)  # (0.485 + 0.456 + 0.406) / 3
+    assert made.std == pytest.approx((0.226,) * 10, abs=1e-3)
+    assert view.for_channels(3) is view
+    pair = augment.recipes("barlow", size=32)
+    assert augment.for_channels(pair, 10) == tuple(v.for_channels(10) for v in pair)
+    (line,) = (r.getMessage() for r in caplog.records)
+    assert line.startswith("images of 10 channels: Grayscale and Jitter of the recipe")
 
 
 def test_unknown_recipe_lists_the_known():
@@ -151,7 +168,13 @@ def test_recipe_from_builds_with_and_without_an_order():
         ({"size": 32, "center_crop": {"fraction": 0}}, r"fraction must be in \(0, 1\]"),
         ({"size": 0, "crop": {}}, "size must be at least 1"),
         ({"size": 32, "crop": {}, "std": (0, 1, 1)}, "std must be positive"),
-        ({"size": 32, "crop": {}, "mean": (0, 1)}, "mean must have three numbers"),
+        ({"size": 32, "crop": {}, "mean": (0, 1)}, "mean and std must have one number per channel"),
+        (
+            {"size": 32, "crop": {}, "jitter": {}, "mean": (0, 1), "std": (1, 1)},
+            "Jitter need 3 channels, mean and std have 2",
+        ),
+        ({"size": 32, "crop": {}, "eval_fraction": 0}, r"fraction must be in \(0, 1\], got 0"),
+        ({"size": 32, "crop": {}, "eval_method": "cubic"}, "'bicubic' or 'bilinear', got 'cubic'"),
         ({"base": "barlow", "view": 2}, "has views 0 to 1, not 2"),
         ({"base": "nothing"}, "is not known"),
     ],

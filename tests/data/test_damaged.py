@@ -9,8 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from jax_bt import augment, data
-from jax_bt.data import folder as folders
-from jax_bt.data import tfds_source
+from jax_bt.data.sources import folder, tfds
 from jax_bt.errors import DataError
 
 from .conftest import picture
@@ -21,7 +20,7 @@ RECIPES = augment.recipes("none", size=6)
 @pytest.fixture
 def damaged(tmp_path, monkeypatch):
     """Fourteen files, of which 3.png, 7.png and 11.png are damaged, unknown to the source."""
-    monkeypatch.setattr(folders, "CHECKED_FILES", 0)
+    monkeypatch.setattr(folder, "CHECKED_FILES", 0)
     for i in range(14):
         path = tmp_path / f"{i:02d}.png"
         Image.fromarray(picture(i)).save(path)
@@ -63,16 +62,65 @@ def test_what_replaces_does_not_depend_on_when_it_was_found(damaged):
 
 
 def test_examples_leave_them_out(damaged, caplog):
-    found = [b["index"] for b in data.examples(damaged, "train", size=6, batch=4)]
+    found = [b["index"] for b in data.examples(damaged, "train", recipe=RECIPES[0], batch=4)]
     np.testing.assert_array_equal(np.concatenate(found), [0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13])
     assert named(caplog) == ["03", "07", "11"]
 
 
 def test_the_limit(damaged):
-    with pytest.raises(DataError, match="more than 2 images cannot be decoded, the last of them"):
+    with pytest.raises(DataError, match=r"^3 images cannot be decoded \(3 .png\), at most 2"):
         take(damaged, 12, max_undecodable=2)
-    with pytest.raises(DataError, match="more than 0 images cannot be decoded"):
-        list(data.examples(damaged, "train", size=6, max_undecodable=0))
+    with pytest.raises(DataError, match="convert them to JPEG or PNG or remove them$"):
+        list(data.examples(damaged, "train", recipe=RECIPES[0], max_undecodable=0))
+
+
+def test_very_many_are_counted_by_kind(tmp_path, caplog):
+    """101 files of a format that nothing reads: one line, of which three names."""
+    Image.fromarray(picture(0)).save(tmp_path / "good.png")
+    for i in range(101):
+        content = b"\0\0\0\x18ftypheic" if i else b""
+        (tmp_path / f"{i:03d}{'.png' if i < 2 else '.jpg'}").write_bytes(content)
+    with pytest.raises(DataError) as raised:
+        data.load(tmp_path)
+    message = str(raised.value)
+    assert "\n" not in message
+    assert message.startswith("101 images cannot be decoded (99 .jpg, 2 .png), at most 100 may be")
+    assert "000.png (the file is empty)" in message
+    assert "001.png (not an image of a known format)" in message
+    assert "002.jpg" in message and "003.jpg" not in message
+    assert not caplog.records
+
+
+def test_some_are_warned_of_and_the_others_are_information(tmp_path, caplog):
+    for i in range(14):
+        Image.fromarray(picture(i)).save(tmp_path / f"{i:02d}.png")
+        if i:
+            (tmp_path / f"{i:02d}.png").write_bytes(b"text")
+    caplog.set_level("INFO", "jax_bt")
+    assert data.load(tmp_path).size("train") == 1
+    levels = [r.levelname for r in caplog.records if "skipped" in r.getMessage()]
+    assert levels == ["WARNING"] * 10 + ["INFO"] * 3
+    assert "more than 10 images cannot be decoded" in caplog.records[-1].getMessage()
+
+
+@pytest.mark.parametrize("kind", ["folder", "stream"])
+def test_nothing_decodable_in_reach_ends_the_run(kind, tmp_path, tfds_dir, monkeypatch):
+    """It used to try the same step for ever."""
+    if kind == "folder":
+        monkeypatch.setattr(folder, "CHECKED_FILES", 0)
+        for i in range(4):
+            (tmp_path / f"{i}.png").write_text("text")
+        source = data.load(tmp_path)
+    else:
+        monkeypatch.setattr(tfds, "MEMORY_LIMIT", 0)
+        records = data.load("varied", tfds_dir).records("train")
+        good = records.parse
+        records = dataclasses.replace(
+            records, parse=lambda r: (tf.strings.substr(good(r)[0], 0, 40), good(r)[1])
+        )
+        source = data.Source("varied", {"train": 30}, lambda split: records)
+    with pytest.raises(DataError, match="no image is left that can take the place of"):
+        take(source, 1, global_batch=2)
 
 
 def test_a_file_that_went_away(tmp_path, caplog):
@@ -87,7 +135,7 @@ def test_a_file_that_went_away(tmp_path, caplog):
 
 def test_streams(tfds_dir, monkeypatch, caplog):
     """A damaged record gives its place to a neighbour."""
-    monkeypatch.setattr(tfds_source, "MEMORY_LIMIT", 0)
+    monkeypatch.setattr(tfds, "MEMORY_LIMIT", 0)
     records = data.load("varied", tfds_dir).records("train")
     good = records.parse
 
@@ -102,5 +150,5 @@ def test_streams(tfds_dir, monkeypatch, caplog):
     assert any("record 1 of" in r.getMessage() for r in caplog.records)
     resumed = take(source, 1, global_batch=6, start_step=3)[0]
     np.testing.assert_array_equal(resumed["index"], run[3]["index"])
-    kept = np.concatenate([b["index"] for b in data.examples(source, "train", size=6)])
+    kept = np.concatenate([b["index"] for b in data.examples(source, "train", recipe=RECIPES[0])])
     np.testing.assert_array_equal(kept, [i for i in range(30) if i % 3 != 1])

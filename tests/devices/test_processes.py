@@ -9,15 +9,17 @@ import time
 
 import pytest
 
-from jax_bt import errors, processes
+from jax_bt import errors
+from jax_bt.devices import processes
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 
 # A process that works with the others until something ends it, and then says what.
 WORKER = """
 import sys, jax
 from jax.experimental import multihost_utils
-from jax_bt import errors, processes
+from jax_bt import errors
+from jax_bt.devices import processes
 coordinator, count, process, mistake = sys.argv[1:]
 processes.start(coordinator, int(count), int(process), lost_after=4)
 try:
@@ -56,7 +58,7 @@ class Worker:
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts so many workers and waits until they work together; none outlives the test."""
+    """Starts ``count`` workers and waits until they work together; none outlives the test."""
     workers = []
 
     def start(count, mistake=None):
@@ -87,7 +89,7 @@ def test_a_killed_process_ends_the_other(start):
 
 
 def test_a_killed_first_process_ends_the_other(start):
-    """It holds what the processes meet by; JAX itself may be the first to notice."""
+    """The store of the run is lost with it; JAX itself may notice first."""
     first, second = start(2)
     first.child.kill()
     said, code = second.end()
@@ -96,7 +98,7 @@ def test_a_killed_first_process_ends_the_other(start):
 
 
 def test_a_frozen_process_is_noticed(start):
-    """As when a machine goes away: no connection breaks, nothing answers."""
+    """As when a machine is cut off: no connection breaks, nothing answers."""
     first, second, third = start(3)
     third.child.send_signal(signal.SIGSTOP)
     for worker in (first, second):
@@ -114,8 +116,8 @@ def test_a_mistake_of_one_process_ends_all(start):
     assert "jax_bt: process 1 ended: no such recipe" in said
 
 
-def test_a_machine_by_itself_starts_nothing(monkeypatch, capfd):
-    """Also within an interactive allocation of one task, and in a pod that is no indexed job."""
+def test_a_single_machine_starts_nothing(monkeypatch, capfd):
+    """Also in an interactive allocation with one task, and in a pod outside an indexed job."""
     monkeypatch.setattr(processes.jax.distributed, "initialize", None)  # would fail if called
     for name, value in {
         "SLURM_JOB_ID": "7",
@@ -130,7 +132,8 @@ def test_a_machine_by_itself_starts_nothing(monkeypatch, capfd):
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     processes.start()
     processes.start(num_processes=1)
-    assert not processes.several()
+    assert not processes.several() and processes.store() is None
+    processes.finish(0)
     assert capfd.readouterr() == ("", "")
 
 
@@ -138,3 +141,8 @@ def test_a_machine_by_itself_starts_nothing(monkeypatch, capfd):
 def test_flags_that_do_not_go_together(flags):
     with pytest.raises(errors.UsageError, match="pass all three"):
         processes.start(**flags)
+
+
+def test_an_address_without_a_port():
+    with pytest.raises(errors.UsageError, match="--coordinator=first-host has no port"):
+        processes.start("first-host", 2, 0)

@@ -26,17 +26,18 @@ def test_keeps_order_and_compiles_once(count):
     random = np.random.default_rng(0)
     images = random.normal(size=(count, 2, 2, 3)).astype(np.float32)
     labels = random.integers(0, 9, count).astype(np.int32)
-    features, found = evaluate.extract(apply, split(images, labels, 8))
+    features, found, index = evaluate.extract(apply, split(images, labels, 8))
     assert features.dtype == np.float32 and features.shape == (count, 3)
     np.testing.assert_allclose(features[:, 0], images.reshape(count, -1).sum(1), atol=0.1)
     np.testing.assert_array_equal(found, labels)
+    np.testing.assert_array_equal(index, np.arange(count))
     assert traces == [(min(count, 8), 2, 2, 3)]
 
 
-def test_labels_may_be_missing():
+def test_labels_and_indices_may_be_missing():
     images = np.ones((3, 2, 2, 1), np.float32)
-    features, labels = evaluate.extract(lambda x: x.reshape(len(x), -1), [{"image": images}])
-    assert labels is None and features.shape == (3, 4)
+    features, labels, index = evaluate.extract(lambda x: x.reshape(3, -1), [{"image": images}])
+    assert labels is None and index is None and features.shape == (3, 4)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from jax_bt import evaluate
+from jax_bt.errors import UsageError
+from jax_bt.report import table
 
 
 @pytest.fixture(scope="module")
@@ -33,19 +35,23 @@ def test_table():
         {"features": "trained", "protocol": "knn", "top1": 98.0, "std": 0.0},
         {"features": "trained", "protocol": "linear_20", "top1": 100.0, "std": 0.0},
     ]
-    assert evaluate.table(results).splitlines() == [
-        "top-1 %           kNN  5 labels a class  20 labels a class",
-        "----------------------------------------------------------",
-        "raw pixels       98.1        85.9 ± 2.3",
-        "trained encoder  98.0                                100.0",
+    assert table.text(evaluate.cells(results)).splitlines() == [
+        "top-1 %           kNN  5 labels per class  20 labels per class",
+        "--------------------------------------------------------------",
+        "raw pixels       98.1          85.9 ± 2.3",
+        "trained encoder  98.0                                    100.0",
     ]
 
 
-def test_says_what_is_wrong():
-    with pytest.raises(ValueError, match="no results"):
-        evaluate.table([])
+def test_an_unknown_protocol_is_refused():
     x, y = np.eye(4), np.arange(4)
-    with pytest.raises(ValueError, match="raw_pixels, svm: unknown protocol 'svm'"):
-        evaluate.compare({"raw_pixels": (x, y, x, y)}, protocols=["svm"])
-    with pytest.raises(ValueError, match="trained, linear_5: class 0 has 1 training examples"):
-        evaluate.compare({"trained": (x, y, x, y)}, protocols=["linear_5"])
+    with pytest.raises(UsageError, match="no protocol 'smv'"):
+        evaluate.compare({"raw_pixels": (x, y, x, y)}, protocols=["smv"])
+
+
+def test_a_protocol_that_refuses_the_features_costs_its_cell():
+    x, y = np.eye(4), np.arange(4)
+    results = evaluate.compare({"trained": (x, y, x, y)}, protocols=["linear_5", "knn"])
+    assert results[0]["top1"] is None and results[1]["top1"] == 100
+    assert "trained, linear_5: class 0 has 1 training examples" in results[0]["error"]
+    assert evaluate.cells(results)[1] == ["trained encoder", "failed", "100.0"]

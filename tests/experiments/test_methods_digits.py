@@ -41,7 +41,7 @@ def test_table_has_means_and_deviations_over_seeds(script):
         ],
     }
     assert script["table"](script["measured"](summaries)).splitlines() == [
-        "|  | kNN | linear | 5 labels a class | seconds | collapse |",
+        "|  | kNN | linear probe | 5 labels per class | seconds | collapse |",
         "| --- | --- | --- | --- | --- | --- |",
         "| raw pixels | 90.0 | 95.0 | 80.0 |  |  |",
         "| untrained encoder | 61.0 ± 1.0 | 80.0 | 60.0 |  |  |",

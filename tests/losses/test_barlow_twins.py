@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.golden import check
 
 from jax_bt import losses
-
-from .golden import check
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -32,6 +31,30 @@ def test_equals_the_reference(golden, name, form):
     )
     np.testing.assert_allclose(out.invariance, g["on_diag"], rtol=1e-9)
     np.testing.assert_allclose(out.redundancy, g["off_diag"], rtol=1e-9)
+
+
+@each_form
+@pytest.mark.parametrize("off_diagonal", ["zero", "neg_one"])
+@pytest.mark.parametrize("name", ["8x16", "64x32"])
+def test_equals_barlow_twins_hsic(golden, name, off_diagonal, form):
+    g = golden(f"bthsic_loss_{name}")
+    out = check(
+        lambda a, b: losses.barlow_twins(
+            a,
+            b,
+            lambd=float(g["lambd"]),
+            off_diagonal=off_diagonal,
+            ddof=1,
+            eps=0.0,
+            form=form,
+        ),
+        (g["z_a"], g["z_b"]),
+        g[f"{off_diagonal}/loss"],
+        (g[f"{off_diagonal}/grad_a"], g[f"{off_diagonal}/grad_b"]),
+        float32=(1e-5, 1e-5),
+    )
+    expected = [g[f"{off_diagonal}/{term}"] for term in ("loss", "on_diag", "off_diag")]
+    np.testing.assert_allclose(out, expected, rtol=1e-9)
 
 
 def views(n=12, d=6, count=2, seed=0):
@@ -90,6 +113,15 @@ def test_auto_correlation(form):
     out = in_float64(z_a, z_b, correlation="auto", form=form)
     np.testing.assert_allclose(out.invariance, cross.invariance)
     np.testing.assert_allclose(out.redundancy, np.mean([np.sum(off_diagonal(c) ** 2) for c in own]))
+
+
+@each_form
+def test_off_diagonal_of_minus_one_also_for_auto_correlation(form):
+    z_a, z_b = views()
+    own = [standardized(z).T @ standardized(z) / len(z) for z in (z_a, z_b)]
+    out = in_float64(z_a, z_b, correlation="auto", off_diagonal="neg_one", form=form)
+    expected = np.mean([np.sum((off_diagonal(c) + 1) ** 2) for c in own])
+    np.testing.assert_allclose(out.redundancy, expected)
 
 
 def test_cross_entropy_with_temperature():

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jax_bt.losses import inputs
+from jax_bt.losses import _checks
 
 
 def test_short_floats_widen_and_names_keep_their_order():
-    a, b = inputs.embeddings(a=jnp.ones((2, 3), jnp.bfloat16), b=np.zeros((2, 3)))
+    a, b = _checks.embeddings(a=jnp.ones((2, 3), jnp.bfloat16), b=np.zeros((2, 3)))
     assert a.dtype == b.dtype == jnp.float32 and a[0, 0] == 1 and b[0, 0] == 0
 
 
@@ -26,12 +26,12 @@ def test_short_floats_widen_and_names_keep_their_order():
 )
 def test_refuses(array, message):
     with pytest.raises(ValueError, match=message):
-        inputs.embeddings(a=np.ones((2, 3), np.float32), b=array)
+        _checks.embeddings(a=np.ones((2, 3), np.float32), b=array)
 
 
 def test_minimum_counts_the_global_batch():
     def count(x):
-        return inputs.embeddings(axis_name="i", minimum=3, x=x)[0]
+        return _checks.embeddings(axis_name="i", minimum=3, x=x)[0]
 
     x = jnp.ones((4, 1, 2))
     assert jax.vmap(count, axis_name="i")(x).shape == (4, 1, 2)
@@ -40,6 +40,6 @@ def test_minimum_counts_the_global_batch():
 
 
 def test_positive_accepts_what_is_traced():
-    jax.jit(lambda t: inputs.positive(temperature=t))(0.0)
+    jax.jit(lambda t: _checks.positive(temperature=t))(0.0)
     with pytest.raises(ValueError, match="temperature=0.0 must be above 0"):
-        inputs.positive(temperature=0.0)
+        _checks.positive(temperature=0.0)

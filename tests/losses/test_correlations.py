@@ -10,8 +10,8 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jax_bt import losses
-from jax_bt.losses import forms
 from jax_bt.losses._correlations import correlations
+from jax_bt.losses._cost import scattered
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -121,7 +121,7 @@ def replicas(loss, form, z, devices):
 @each_loss
 def test_every_form_on_several_devices(loss, form, way, devices):
     n, d = SHAPES[-1]
-    assert forms.scattered(d, devices)
+    assert scattered(d, devices)
     with jax.enable_x64(True):
         assert_close(way(loss, form, views(n, d), devices), textbook(loss, n, d), 1e-11)
 

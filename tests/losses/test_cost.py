@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from jax_bt import losses
-from jax_bt.losses import forms
+from jax_bt.losses import _cost
 
 PAIRS = {"barlow_twins": {"cross": 1, "own": 0}, "vicreg": {"cross": 0, "own": 2}}
 
 
 def cost(form, loss, n, d, axis_size=1):
-    return forms.cost(form, n, d, axis_size=axis_size, views=2, **PAIRS[loss])
+    return _cost.cost(form, n, d, axis_size=axis_size, views=2, **PAIRS[loss])
 
 
 @pytest.mark.parametrize("form", ["cross_correlation", "gram"])
@@ -80,10 +80,10 @@ def test_wire_and_memory_of_each_form():
 
 
 def test_rows_are_scattered_where_they_divide_and_matter():
-    assert forms.scattered(8192, 8)
-    assert not forms.scattered(8192, 1)
-    assert not forms.scattered(8190, 8)
-    assert not forms.scattered(64, 8)
+    assert _cost.scattered(8192, 8)
+    assert not _cost.scattered(8192, 1)
+    assert not _cost.scattered(8190, 8)
+    assert not _cost.scattered(64, 8)
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.conformance import cast, each_loss
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jax_bt import losses
 from jax_bt.losses._explicit_mesh import on_any_mesh
-
-from .model import cast, each_case
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -19,7 +18,7 @@ def mesh():
     return jax.make_mesh((4,), ("x",), devices=jax.devices()[:4])
 
 
-@each_case
+@each_loss
 def test_value_and_gradient_are_those_of_one_device(case):
     assert mesh().axis_types == (jax.sharding.AxisType.Explicit,)
     x = cast(case.inputs(), "float32")

@@ -6,11 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.discovery import SIZES
 from jax.sharding import PartitionSpec as P
 
 from jax_bt import losses
-
-from .discovery import SIZES
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

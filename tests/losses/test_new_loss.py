@@ -6,10 +6,9 @@ import sys
 import jax
 import numpy as np
 import pytest
+from helpers import conformance, discovery
 
 from jax_bt import losses
-
-from . import discovery, test_conformance, test_robustness
 
 SOURCE = """
 from typing import Annotated, Literal, NamedTuple
@@ -54,36 +53,34 @@ def test_a_new_file_is_found_with_its_arguments_and_options(add_loss):
         "bank": (6, 8),
     }
     assert [found[0].batch_axis(name) for name in ("z_a", "bank")] == [0, None]
-    for way in (test_conformance.outside, test_conformance.inside):
-        test_conformance.test_sharded_equals_one_device(found[0], devices=2, way=way)
+    for way in (conformance.outside, conformance.inside):
+        conformance.check_sharded(found[0], way, devices=2)
 
 
 def test_a_local_mean_is_caught(add_loss):
     (case, _) = add_loss(SOURCE.format(center="0", mean="jnp.mean(gap)"))
     with jax.enable_x64(True), pytest.raises(ValueError, match="varying|replicated"):
-        test_conformance.outside(case, 2)
+        conformance.outside(case, 2)
     with pytest.raises(AssertionError):
-        test_conformance.test_pmap_with_mean_of_gradients_equals_one_device(case, 2)
+        conformance.check_pmap(case, 2)
 
 
 def test_a_local_statistic_is_caught(add_loss):
     (case, _) = add_loss(SOURCE.format(center="jnp.mean(z_a, axis=0)", mean=GLOBAL_MEAN))
     with pytest.raises(AssertionError):
-        test_conformance.test_sharded_equals_one_device(
-            case, devices=2, way=test_conformance.outside
-        )
+        conformance.check_sharded(case, conformance.outside, devices=2)
 
 
 def test_a_dependence_on_order_is_caught(add_loss):
     (case, _) = add_loss(SOURCE.format(center="z_a[0]", mean="stats.all_mean(gap[1], axis_name)"))
     with pytest.raises(AssertionError):
-        test_conformance.test_order_of_the_batch_does_not_matter(case)
+        conformance.check_order(case)
 
 
 def test_a_nan_gradient_is_caught(add_loss):
     (_, root) = add_loss(SOURCE.format(center="0", mean=GLOBAL_MEAN).replace("- bank.mean(0)", ""))
     with pytest.raises(AssertionError):
-        test_robustness.test_degenerate_batches_have_finite_gradients(root, np.zeros_like)
+        conformance.check_degenerate(root, np.zeros_like)
 
 
 def test_a_loss_without_return_annotation_is_refused(add_loss):

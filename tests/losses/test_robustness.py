@@ -1,10 +1,8 @@
 """Every loss of ``jax_bt.losses`` survives degenerate batches and refuses what it cannot use."""
 
-import chex
 import numpy as np
 import pytest
-
-from .model import DEFAULT, cast, each_case, each_loss, parameters, step
+from helpers.conformance import DEFAULT, cast, check_degenerate, each_case, each_loss
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -24,11 +22,7 @@ def one_point(x):
 @pytest.mark.parametrize("degenerate", [constant_column, repeated_column, one_point, np.zeros_like])
 @each_case
 def test_degenerate_batches_have_finite_gradients(case, degenerate):
-    x = {
-        name: v if case.batch_axis(name) is None else degenerate(v)
-        for name, v in cast(case.inputs(), "float32").items()
-    }
-    chex.assert_tree_all_finite(step(case)(parameters(case, 0, "float32"), x))
+    check_degenerate(case, degenerate)
 
 
 @each_loss

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers.golden import check
 
 from jax_bt import losses
-
-from .golden import check
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -6,12 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.golden import check
 from jax.sharding import PartitionSpec as P
 
 from jax_bt import losses
 from jax_bt.losses.swav import sinkhorn
-
-from .golden import check
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

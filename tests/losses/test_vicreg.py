@@ -6,10 +6,9 @@ import itertools
 import jax
 import numpy as np
 import pytest
+from helpers.golden import check
 
 from jax_bt import losses
-
-from .golden import check
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -46,6 +45,22 @@ def test_terms_have_the_references_gradients(golden, field, name):
         term = jax.jit(jax.grad(lambda a, b: losses.vicreg(a, b)[field]))
         gradient = term(*(np.float64(g[z]) for z in ("z_a", "z_b")))
     np.testing.assert_allclose(gradient, g[f"grad_a_{name}"], rtol=1e-9, atol=1e-12)
+
+
+@each_form
+@pytest.mark.parametrize("name", ["8x16", "64x48"])
+def test_equals_vibcreg(golden, name, form):
+    g = golden(f"vibcreg_loss_{name}")
+    out = check(
+        lambda a, b: losses.vicreg(
+            a, b, covariance_weight=200.0, halve_variance=False, correlation=True, form=form
+        ),
+        (g["z_a"], g["z_b"]),
+        g["loss"],
+        (g["grad_a"], g["grad_b"]),
+        float32=(1e-5, 1e-5),
+    )
+    np.testing.assert_allclose(out, [g[t] for t in ("loss", "inv", "var", "cov")], rtol=1e-9)
 
 
 def views(n=12, d=6, count=2, seed=0):

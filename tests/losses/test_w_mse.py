@@ -5,12 +5,11 @@ import itertools
 import jax
 import numpy as np
 import pytest
+from helpers.golden import check
 from jax.sharding import PartitionSpec as P
 
 from jax_bt import losses
 from jax_bt.losses.w_mse import whiten
-
-from .golden import check
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

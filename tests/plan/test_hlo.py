@@ -8,17 +8,16 @@ import pytest
 from jax import lax
 from jax.sharding import PartitionSpec as P
 
-from jax_bt import mesh as meshes
+from jax_bt.devices.mesh import AXIS, make_mesh
 from jax_bt.plan import hlo
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
-AXIS = meshes.AXIS
 RING = [(i, (i + 1) % 8) for i in range(8)]
 
 
 def compiled(function, *shapes, out_specs):
     """HLO of a function mapped over eight devices, each with (8, ...) of a global (64, ...)."""
-    mesh = meshes.make_mesh(jax.devices()[:8])
+    mesh = make_mesh(jax.devices()[:8])
     mapped = jax.shard_map(
         function, mesh=mesh, in_specs=P(AXIS), out_specs=out_specs, check_vma=False
     )

@@ -11,10 +11,10 @@ import sys
 import jax
 import pytest
 
-from jax_bt import config as configs
-from jax_bt import main, plan
+from jax_bt import config, main, plan
 from jax_bt.errors import UsageError
 from jax_bt.plan import program, sizes
+from jax_bt.train.build import read_data
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 TINY = "--config=configs/barlow_digits.py:smoke"
@@ -33,11 +33,10 @@ def started():
 
 def tiny(**fields):
     """Barlow Twins on digits with a projector of 32, 32, 32 and 4 steps of 16 images."""
-    config = configs.digits("smoke")
-    config.method = "barlow_twins"
-    config.heads.projector = (32, 32, 32)
-    config.update(fields)
-    return config
+    c = config.smoke(config.digits())
+    c.heads.projector = (32, 32, 32)
+    c.update(fields)
+    return c
 
 
 @functools.cache
@@ -123,7 +122,7 @@ def test_the_command_starts_as_many_devices_as_the_slice_has(tmp_path):
     [
         (["--topology=v5e:3x5"], "no such TPU slice; valid are"),
         ([], "no slice to plan for: pass --topology"),
-        (["--topology=v5e:2x2", "--config.batch_size=6"], "use a multiple of 4"),
+        (["--topology=v5e:2x2", "--config.batch_size=6"], "set it to a multiple of 4"),
         (["--topology=v5e:2x2", "--effort=high"], "it is low or normal"),
         (["--topology=v5e:2x2", "--train_size=0"], "--train_size=0: give the number"),
         (["--topology=v5e:2x2", "--train_size=8"], "larger than the 8 examples"),
@@ -135,17 +134,8 @@ def test_the_command_starts_as_many_devices_as_the_slice_has(tmp_path):
 )
 def test_mistakes_get_one_line(capsys, monkeypatch, words, answer):
     monkeypatch.chdir(ROOT)
-    argv = ["main", "plan", TINY, "--backend=cpu", *words]
-    monkeypatch.setattr(sys, "argv", argv)  # ml_collections looks there as well
-    before = {name: main.FLAGS[name].value for name in ("topology", "train_size", "output")}
-    main.FLAGS.unparse_flags()
-    code = main.main(argv)
-    for name in [name for name in main.FLAGS if name.startswith("config.")]:
-        delattr(main.FLAGS, name)  # an override belongs to one call
-    for name, value in (before | {"effort": "low", "backend": "auto"}).items():
-        main.FLAGS[name].value = value
+    assert main.run(["main", "plan", TINY, "--backend=cpu", *words]) == 2
     said = capsys.readouterr().err
-    assert code == 2
     assert said.startswith("jax_bt: ") and said.count("\n") == 1 and answer in said
 
 
@@ -196,10 +186,10 @@ def test_a_program_that_does_not_fit_is_reported(monkeypatch):
 
 
 def test_sizes():
-    config = tiny()
-    assert sizes.train_size(config) == 1297  # the embedded digits, as prepared
-    assert sizes.train_size(config, 7) == 7
-    config.data.name = "imagenet2012"
-    assert sizes.train_size(config) == 1_281_167
-    config.data.train = "train[:10%]"
-    assert sizes.train_size(config) == 128_117
+    c = tiny()
+    assert sizes.train_size(read_data(c)) == 1297  # the embedded digits, as prepared
+    assert sizes.train_size(read_data(c), 7) == 7
+    c.data.name = "imagenet2012"
+    assert sizes.train_size(read_data(c)) == 1_281_167
+    c.data.train = "train[:10%]"
+    assert sizes.train_size(read_data(c)) == 128_117

@@ -100,7 +100,7 @@ def test_the_numbers_are_there(everything):
         "86.4 ± 1.6",
         "93.1 ± 0.8",
         "trained encoder",
-        "5 labels a class",
+        "5 labels per class",
     ):
         assert expected in text, expected
     assert '"learning_rate": 0.2' in "".join(text)

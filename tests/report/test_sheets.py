@@ -40,16 +40,10 @@ def test_small_views_keep_their_true_size(tmp_path):
     assert small[0][0] / large[0][0] == pytest.approx(96 / 224, abs=0.03)
 
 
-def test_originals_come_first_and_at_most_so_many(tmp_path):
-    path = tmp_path / "v.png"
-    red, yellow = (1, 0, 0), (1, 1, 0)
-    report.contact_sheet(
-        path, [plain(30, 8, red)] * 2, originals=plain(30, 8, yellow), most=7, subtitle="x"
-    )
-    assert (len(boxes(path, red)), len(boxes(path, yellow))) == (14, 7)
-    picture = imread(path)[..., :3]
-    first = lambda color: np.nonzero((picture == color).all(axis=-1))[1].min()  # noqa: E731
-    assert first(yellow) < first(red)
+def test_at_most_so_many_images_are_shown(tmp_path):
+    path, red = tmp_path / "v.png", (1, 0, 0)
+    report.contact_sheet(path, [plain(30, 8, red)] * 2, most=7, subtitle="x")
+    assert len(boxes(path, red)) == 14
 
 
 def test_normalisation_is_undone():
@@ -94,11 +88,7 @@ def test_neighbours_without_labels(tmp_path):
     [
         (lambda p: report.contact_sheet(p, []), "over the same images"),
         (lambda p: report.contact_sheet(p, [plain(2, 8, 0), plain(3, 8, 0)]), r"\(3, 8, 8, 3\)"),
-        (lambda p: report.contact_sheet(p, [np.ones((2, 8, 8))]), "1 or 3"),
-        (
-            lambda p: report.contact_sheet(p, [plain(2, 8, 0)], originals=plain(1, 8, 0)),
-            "1 originals for views of 2",
-        ),
+        (lambda p: report.contact_sheet(p, [np.ones((2, 8, 8))]), r"\(N, H, W, C\)"),
         (lambda p: sheets.neighbours(p, plain(2, 8, 0), plain(2, 8, 0)), "needed, got"),
         (
             lambda p: sheets.neighbours(

@@ -225,7 +225,9 @@ def test_a_wrong_shape_in_a_method_keeps_its_traceback(monkeypatch):
 
 def test_a_state_larger_than_the_memory_is_refused():
     state = [jax.ShapeDtypeStruct((2**20, 2**20), np.float32)]
-    with pytest.raises(UsageError, match=r"takes 4,096 GiB and a device has [\d,]+ GiB: use smaller"):
+    with pytest.raises(
+        UsageError, match=r"takes 4,096 GiB and a device has [\d,]+ GiB: use smaller"
+    ):
         memory.check_fits(state, make_mesh(jax.devices()[:1]))
     memory.check_fits([jax.ShapeDtypeStruct((8,), np.float32)], make_mesh())
 

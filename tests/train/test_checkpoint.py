@@ -1,5 +1,6 @@
 """Checkpoints that people can rely on: whole, kept, refused with one line, damage reported."""
 
+import logging
 import pathlib
 import resource
 import shutil
@@ -8,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from etils import epath
 
-from jax_bt import checkpoint, errors
-from jax_bt import mesh as meshes
+from jax_bt import errors
+from jax_bt.devices.mesh import make_mesh, replicated
+from jax_bt.train import checkpoint
 from jax_bt.train.state import TrainState
 
-MESH = meshes.make_mesh()
+MESH = make_mesh()
 VARIANCES = np.random.default_rng(0).random(20000, np.float32)  # most of a checkpoint's bytes
 
 
@@ -28,7 +31,7 @@ def state(step, width=4, dtype=jnp.float32, name="projector"):
         key=jax.random.key(7),
         skipped=jnp.zeros((), jnp.int32),
     )
-    return jax.device_put(made, meshes.replicated(MESH))
+    return jax.device_put(made, replicated(MESH))
 
 
 def words(tree):
@@ -38,13 +41,13 @@ def words(tree):
 
 
 def save_all(folder, steps, **options):
-    with checkpoint.open(folder, **options) as manager:
+    with checkpoint.opened(epath.Path(folder), **options) as manager:
         for step in steps:
             checkpoint.save(manager, state(step))
 
 
 def restore(folder, like=None):
-    with checkpoint.open(folder) as manager:
+    with checkpoint.opened(epath.Path(folder)) as manager:
         return checkpoint.restore(manager, state(0) if like is None else like, MESH)
 
 
@@ -57,7 +60,7 @@ def test_bit_for_bit_and_where_it_belongs(tmp_path):
     found = restore(tmp_path)
     assert words(found) == words(state(5))
     shardings = {leaf.sharding for leaf in jax.tree.leaves(checkpoint._words(found))}
-    assert shardings == {meshes.replicated(MESH)}
+    assert shardings == {replicated(MESH)}
     np.testing.assert_array_equal(
         jax.random.normal(found.key, (3,)), jax.random.normal(state(5).key, (3,))
     )
@@ -69,7 +72,7 @@ def test_the_state_may_be_consumed_while_it_is_written(tmp_path):
         lambda s: jax.tree.map(lambda x: x, s.replace(step=s.step + 1)), donate_argnums=0
     )
     current = state(1)
-    with checkpoint.open(tmp_path) as manager:
+    with checkpoint.opened(epath.Path(tmp_path)) as manager:
         checkpoint.save(manager, current)
         for _ in range(20):
             current = step(current)
@@ -77,6 +80,7 @@ def test_the_state_may_be_consumed_while_it_is_written(tmp_path):
 
 
 def test_nothing_to_restore(tmp_path):
+    assert checkpoint.steps(epath.Path(tmp_path / "new")) == []
     assert restore(tmp_path / "new") is None
 
 
@@ -160,8 +164,8 @@ def test_a_folder_that_cannot_be_written():
 
 # A second thread of Orbax may meet the limit as well, with nobody left to tell.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_full_disk_leaves_what_exists(tmp_path):
-    """A limit on the size of files is what a test can set everywhere; a full disk acts alike."""
+def test_a_full_disk_leaves_what_exists(tmp_path, capfd):
+    """A limit on the size of files acts like a full disk. One error, and no noise."""
     save_all(tmp_path, [3])
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
@@ -170,8 +174,16 @@ def test_a_full_disk_leaves_what_exists(tmp_path):
             save_all(tmp_path, [6])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert steps_in(tmp_path) == [3]
+    assert steps_in(tmp_path) == checkpoint.steps(epath.Path(tmp_path)) == [3]
     assert words(restore(tmp_path)) == words(state(3))
+    assert capfd.readouterr().err == ""
+
+
+def test_others_errors_are_heard(tmp_path, caplog):
+    """Orbax's own tracebacks are dropped while a folder is open, and nothing else."""
+    with checkpoint.opened(epath.Path(tmp_path)):
+        logging.getLogger("absl").error("a flag of another library")
+    assert "a flag of another library" in caplog.text
 
 
 def test_a_half_written_checkpoint_is_not_seen(tmp_path):

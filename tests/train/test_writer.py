@@ -1,4 +1,4 @@
-"""The metrics file on every road to it, and what a terminal and a log file show."""
+"""The metrics file, and what a terminal, a log file and TensorBoard show."""
 
 import io
 import json
@@ -8,9 +8,11 @@ import struct
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from etils import epath
 from tensorboardX.proto import event_pb2
 
-from jax_bt import metrics
+from jax_bt.train import history, writer
+from jax_bt.train.writer import Writer
 
 
 class Terminal(io.StringIO):
@@ -18,8 +20,13 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.fixture
+def folder(tmp_path):
+    return epath.Path(tmp_path)
+
+
 def strict(path):
-    """Parses as a strict reader would: NaN and Infinity are no JSON."""
+    """Parses as a strict reader does: NaN and Infinity are no JSON."""
 
     def refuse(constant):
         raise AssertionError(f"{constant} in {path}")
@@ -28,130 +35,95 @@ def strict(path):
     return [json.loads(line, parse_constant=refuse) for line in lines]
 
 
-def run(workdir, total, start=0, stop=None, **options):
-    options = {"progress": False, "tensorboard": False, **options}
-    with metrics.Writer(workdir, total, start, **options) as writer:
+def run(folder, total, start=0, stop=None, stream=None):
+    with Writer(folder, total, start, stream=stream or io.StringIO()) as made:
         for step in range(start, total if stop is None else stop):
-            writer.write(step, {"loss": 10.0 * start + step})
+            made.write(step, {"loss": 10.0 * start + step})
 
 
-def test_lines_are_numbers_of_any_kind(tmp_path):
-    with metrics.Writer(tmp_path, 3, progress=False) as writer:
-        writer.write(0, {"loss": jnp.float32(0.1), "rate": 1 / 3, "count": np.int64(2**40)})
-        writer.write(1, {"loss": np.float32("nan"), "rate": math.inf, "flag": np.True_})
-        writer.write(2, {"loss": jnp.bfloat16(0.5)[None], "rate": -jnp.inf})
-    lines = strict(tmp_path / "metrics.jsonl")
+def test_lines_are_numbers_of_any_kind(folder):
+    with Writer(folder, 3) as made:
+        made.write(0, {"loss": jnp.float32(0.1), "rate": 1 / 3, "count": np.int64(2**40)})
+        made.write(1, {"loss": np.float32("nan"), "rate": math.inf, "flag": np.True_})
+        made.write(2, {"loss": jnp.bfloat16(0.5)[None], "rate": -jnp.inf})
+    lines = strict(folder / "metrics.jsonl")
     assert [line["step"] for line in lines] == [0, 1, 2]
-    assert lines[0]["loss"] == 0.1  # the float32's own shortest decimals
+    assert lines[0]["loss"] == 0.1  # the shortest decimals of this float32
     assert np.float32(lines[0]["loss"]) == np.float32(0.1)
     assert lines[0]["rate"] == 1 / 3 and lines[0]["count"] == 2**40
     assert lines[1]["loss"] is None and lines[1]["rate"] is None and lines[1]["flag"] == 1
     assert lines[2]["loss"] == 0.5 and lines[2]["rate"] is None
     assert all(line["seconds"] >= 0 for line in lines)
-    assert metrics.read(tmp_path) == lines
+    assert history.read(folder) == lines
 
 
-def test_every_step_is_on_disk_at_once(tmp_path):
-    with metrics.Writer(tmp_path, 5, progress=False, tensorboard=False) as writer:
-        writer.write(0, {"loss": 1.0})
-        assert len(strict(tmp_path / "metrics.jsonl")) == 1
+def test_every_step_is_on_disk_at_once(folder):
+    with Writer(folder, 5) as made:
+        made.write(0, {"loss": 1.0})
+        assert len(strict(folder / "metrics.jsonl")) == 1
 
 
-@pytest.mark.parametrize("tail", ["", '{"step": 7, "lo', '{"step": 7, "loss": 1}', "\x00\x00\n"])
-def test_resuming_keeps_each_step_once(tmp_path, tail):
-    run(tmp_path, 10, stop=7)
-    with open(tmp_path / "metrics.jsonl", "a") as file:
-        file.write(tail)  # what a kill in the middle of a write leaves
-    run(tmp_path, 10, start=4)
-    lines = strict(tmp_path / "metrics.jsonl")
+def test_resuming_keeps_each_step_once(folder):
+    run(folder, 10, stop=7)
+    run(folder, 10, start=4)
+    lines = strict(folder / "metrics.jsonl")
     assert [line["step"] for line in lines] == list(range(10))
     assert [line["loss"] for line in lines] == [0, 1, 2, 3, 44, 45, 46, 47, 48, 49]
-    assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
 
 
-def test_a_fresh_start_forgets_the_old_run(tmp_path):
-    run(tmp_path, 5)
-    run(tmp_path, 2)
-    assert [line["step"] for line in strict(tmp_path / "metrics.jsonl")] == [0, 1]
-
-
-def test_a_failed_resume_leaves_the_file_whole(tmp_path, monkeypatch):
-    run(tmp_path, 6)
-    before = (tmp_path / "metrics.jsonl").read_bytes()
-
-    def full(*_):
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(metrics.os, "replace", full)
-    with pytest.raises(OSError, match="no space"):
-        run(tmp_path, 6, start=3)
-    assert (tmp_path / "metrics.jsonl").read_bytes() == before
-
-
-def test_damage_in_the_middle_is_named(tmp_path):
-    run(tmp_path, 3)
-    path = tmp_path / "metrics.jsonl"
-    path.write_text(path.read_text().replace('"step": 1,', '"step": 1;'))
-    with pytest.raises(ValueError, match=r"metrics.jsonl line 2 is no metrics record"):
-        run(tmp_path, 3, start=2)
-
-
-def test_says_what_is_wrong(tmp_path):
-    with metrics.Writer(tmp_path, 9, progress=False, tensorboard=False) as writer:
-        writer.write(4, {"loss": 1.0})
+def test_says_what_is_wrong(folder):
+    with Writer(folder, 9) as made:
+        made.write(4, {"loss": 1.0})
         with pytest.raises(ValueError, match="step 4 comes after step 4"):
-            writer.write(4, {"loss": 1.0})
+            made.write(4, {"loss": 1.0})
         with pytest.raises(ValueError, match="seconds is set by the writer"):
-            writer.write(5, {"seconds": 1.0})
+            made.write(5, {"seconds": 1.0})
         with pytest.raises(ValueError, match=r"loss must be one number, got float64 of shape \(2,"):
-            writer.write(5, {"loss": np.ones(2)})
+            made.write(5, {"loss": np.ones(2)})
         with pytest.raises(ValueError, match="name must be one number"):
-            writer.write(5, {"name": "barlow"})
+            made.write(5, {"name": "barlow"})
 
 
-def test_rates_leave_out_compilation_and_pauses(tmp_path, monkeypatch):
+def test_rates_leave_out_compilation_and_saves(folder, monkeypatch):
     clock = iter([0.0, 60.0, 62.0, 63.0, 163.0, 165.0])
-    monkeypatch.setattr(metrics.time, "perf_counter", lambda: next(clock))
-    with metrics.Writer(tmp_path, 99, batch_size=32, progress=False, tensorboard=False) as writer:
-        writer.write(0, {})  # at 60 s, of which 60 compiled
-        writer.write(10, {})  # at 62 s: 10 steps of 32 images in 2 s
-        with writer.pause():  # from 63 s to 163 s
+    monkeypatch.setattr(writer.time, "perf_counter", lambda: next(clock))
+    with Writer(folder, 99, batch_size=32) as made:
+        made.write(0, {})  # at 60 s, most of which is compilation
+        made.write(10, {})  # at 62 s: 10 steps of 32 images in 2 s
+        with made.saving():  # from 63 s to 163 s
             pass
-        writer.write(25, {})  # at 165 s: 15 steps of 32 in 3 s of training
-    rates = [line.get("images_per_second") for line in strict(tmp_path / "metrics.jsonl")]
+        made.write(25, {})  # at 165 s: 15 steps of 32 in 3 s of training
+    rates = [line.get("images_per_second") for line in strict(folder / "metrics.jsonl")]
     assert rates == [None, 160.0, 160.0]
-    history = metrics.read(tmp_path)
-    assert metrics.rate(history) == 160.0 and metrics.total_seconds(history) == 165.0
-    assert metrics.rate(history[:1]) == metrics.rate([]) == metrics.total_seconds([]) == 0.0
+    lines = history.read(folder)
+    assert history.rate(lines) == 160.0 and history.total_seconds(lines) == 165.0
 
 
-def test_seconds_go_on_where_the_kept_lines_end(tmp_path, monkeypatch):
+def test_seconds_go_on_where_the_kept_lines_end(folder, monkeypatch):
     clock = iter([0.0, 5.0, 9.0, 1000.0, 1002.0])
-    monkeypatch.setattr(metrics.time, "perf_counter", lambda: next(clock))
-    run(tmp_path, 9, stop=2)
-    run(tmp_path, 9, start=1, stop=2)
-    assert [line["seconds"] for line in strict(tmp_path / "metrics.jsonl")] == [5.0, 7.0]
+    monkeypatch.setattr(writer.time, "perf_counter", lambda: next(clock))
+    run(folder, 9, stop=2)
+    run(folder, 9, start=1, stop=2)
+    assert [line["seconds"] for line in strict(folder / "metrics.jsonl")] == [5.0, 7.0]
 
 
-def test_a_terminal_gets_one_bar(tmp_path, capsys):
+def test_a_terminal_gets_one_bar(folder, capsys):
     stream = Terminal()
-    with metrics.Writer(
-        tmp_path, 30, batch_size=8, shown=["loss", "rate"], tensorboard=False, stream=stream
-    ) as writer:
+    with Writer(folder, 30, batch_size=8, stream=stream) as made:
         for step in range(0, 30, 10):
-            writer.write(step, {"rate": 0.1, "other": 5.0, "loss": 12.3456})
-            writer.say(f"evaluated at {step}")
-        writer.tick(29)
+            made.write(step, {"loss": 12.3456, "b": 1.0, "c": 2.0, "rate": 0.1, "other": 5.0})
+            made.say(f"evaluated at {step}")
+        made.tick(29)
     last = stream.getvalue().rstrip("\n").split("\r")[-1]
-    assert "100%" in last and "30/30" in last and "loss 12.35  rate 0.1" in last
+    assert "100%" in last and "30/30" in last and "loss 12.35  b 1  c 2  rate 0.1" in last
     assert "images/s" in last and "other" not in last
     assert stream.getvalue().count("\n") == 1
     assert capsys.readouterr().out.splitlines() == [f"evaluated at {s}" for s in (0, 10, 20)]
 
 
-def test_a_log_file_stays_short(tmp_path):
+def test_a_log_file_stays_short(folder):
     stream = io.StringIO()
-    run(tmp_path, 2000, progress=True, stream=stream)
+    run(folder, 2000, stream=stream)
     lines = stream.getvalue().splitlines()
     assert 15 <= len(lines) <= 22
     assert "\r" not in stream.getvalue()
@@ -159,23 +131,22 @@ def test_a_log_file_stays_short(tmp_path):
     assert lines[-1].startswith("step 2000/2000  100%  loss 1999  ETA 00:00")
 
 
-def test_quiet_and_inactive(tmp_path, capsys):
+def test_the_other_processes_write_nothing(folder, capsys):
     stream = Terminal()
-    run(tmp_path / "quiet", 3, stream=stream)
-    assert stream.getvalue() == "" and len(metrics.read(tmp_path / "quiet")) == 3
-    with metrics.Writer(tmp_path / "other", 3, active=False, stream=stream) as writer:
-        writer.write(0, {"loss": 1.0})
-        writer.tick(1)
-        writer.say("from another process")
-    assert stream.getvalue() == "" and not (tmp_path / "other").exists()
+    with Writer(folder / "other", 3, active=False, stream=stream) as made:
+        made.write(0, {"loss": 1.0})
+        made.tick(1)
+        made.say("from another process")
+        with made.saving():
+            pass
+    assert stream.getvalue() == "" and not (folder / "other").exists()
     assert capsys.readouterr().out == ""
-    assert metrics.read(tmp_path / "other") == []
 
 
-def scalars(directory):
-    """What TensorBoard would draw: tag -> [(step, value)], from the TFRecord frames."""
+def scalars(folder):
+    """What TensorBoard draws: tag -> [(step, value)], from the TFRecord frames."""
     found = {}
-    for path in directory.iterdir():
+    for path in folder.iterdir():
         data = path.read_bytes()
         while data:
             (length,) = struct.unpack("<Q", data[:8])
@@ -186,11 +157,34 @@ def scalars(directory):
     return found
 
 
-def test_tensorboard_events(tmp_path):
-    with metrics.Writer(tmp_path, 2, progress=False) as writer:
-        writer.write(0, {"loss": 4.0, "rate": 0.5})
-        writer.write(1, {"loss": math.nan, "rate": 0.25})
-    assert scalars(tmp_path / "tensorboard") == {
-        "loss": [(0, 4.0)],
-        "rate": [(0, 0.5), (1, 0.25)],
-    }
+def test_tensorboard_events(folder):
+    with Writer(folder, 2) as made:
+        made.write(0, {"loss": 4.0, "rate": 0.5})
+        made.write(1, {"loss": math.nan, "rate": 0.25})
+    assert scalars(folder / "tensorboard") == {"loss": [(0, 4.0)], "rate": [(0, 0.5), (1, 0.25)]}
+
+
+def test_a_bucket_gets_the_files_before_each_checkpoint_and_at_the_end(bucket):
+    folder = bucket / "runs" / "a"
+    with Writer(folder, 4) as made:
+        made.write(0, {"loss": 1.0})
+        assert history.read(folder) == []
+        with made.saving():
+            assert [line["step"] for line in history.read(folder)] == [0]
+        made.write(1, {"loss": 2.0})
+    assert [line["step"] for line in history.read(folder)] == [0, 1]
+    assert scalars(folder / "tensorboard") == {"loss": [(0, 1.0), (1, 2.0)]}
+    with Writer(folder, 4, 1) as made:
+        made.write(1, {"loss": 3.0})
+    assert [line["loss"] for line in history.read(folder)] == [1.0, 3.0]
+
+
+def test_a_bucket_gets_the_files_every_minute(bucket, monkeypatch):
+    clock = iter([0.0, 59.0, 61.0, 61.0, 62.0, 63.0])
+    monkeypatch.setattr(writer.time, "perf_counter", lambda: next(clock))
+    with Writer(bucket, 9) as made:
+        kept = []
+        for step in range(3):
+            made.write(step, {"loss": 1.0})
+            kept.append(len(history.read(bucket)))
+    assert kept == [0, 2, 2] and len(history.read(bucket)) == 3

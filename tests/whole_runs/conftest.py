@@ -1,7 +1,7 @@
 """The run that others are compared with."""
 
-import program
 import pytest
+from helpers import program
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
-"""Image operations in JAX, in the torchvision / Pillow sense: the twins of `jax_bt.data.ops`.
+"""Image operations in JAX as torchvision and Pillow define them: the twins of `augment.host.ops`.
 
-Images are float32 (H, W, 3) in [0, 1] and every operation clips to that range; all are pure,
-shape-static and without control flow, so `jax.vmap` batches them for nothing.
+Images are float32 (H, W, C) in [0, 1] and every operation clips to that range; contrast,
+saturation, hue and grayscale need C = 3. All are pure, of static shape and without control flow,
+so that `jax.vmap` batches them at no cost.
 """
 
 import jax
@@ -9,48 +10,63 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
+from jax_bt.augment import formulas
+from jax_bt.augment.formulas import HUE_MIDDLES, LUMA
 
 
-def _clip(image: Array) -> Array:
+def clip(image: ArrayLike) -> Array:
+    """Clips to [0, 1]."""
     return jnp.clip(image, 0.0, 1.0)
+
+
+def normalize(image: Array, mean: tuple[float, ...], std: tuple[float, ...]) -> Array:
+    """Standardises: (image - mean) / std, per channel.
+
+    Args:
+      image: float32 (H, W, C) in [0, 1].
+      mean, std: C numbers each, in the scale of the image.
+
+    Returns:
+      float32 (H, W, C).
+    """
+    return (image - jnp.asarray(mean)) / jnp.asarray(std)
 
 
 def _luma(image: Array) -> Array:
     """(H, W, 1) grey values."""
     red, green, blue = jnp.split(image, 3, axis=-1)
-    return _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+    return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
 
 
 def _mean_luma(image: Array) -> Array:
     mean = jnp.mean(jnp.mean(image, axis=0), axis=0)  # two short sums: 1e-7 instead of 1e-5
-    return _LUMA[0] * mean[0] + _LUMA[1] * mean[1] + _LUMA[2] * mean[2]
+    return LUMA[0] * mean[0] + LUMA[1] * mean[1] + LUMA[2] * mean[2]
 
 
 def brightness(image: Array, factor: ArrayLike) -> Array:
     """Multiplies: factor * image.
 
     Args:
-      image: float32 (H, W, 3) in [0, 1].
+      image: float32 (H, W, C) in [0, 1].
       factor: scalar >= 0; 1 changes nothing.
 
     Returns:
-      float32 (H, W, 3) in [0, 1].
+      float32 (H, W, C) in [0, 1].
     """
-    return _clip(image * factor)
+    return clip(image * factor)
 
 
 def brightness_additive(image: Array, delta: ArrayLike) -> Array:
     """Adds: image + delta (SimCLR v1).
 
     Args:
-      image: float32 (H, W, 3) in [0, 1].
+      image: float32 (H, W, C) in [0, 1].
       delta: scalar in [-1, 1].
 
     Returns:
-      float32 (H, W, 3) in [0, 1].
+      float32 (H, W, C) in [0, 1].
     """
-    return _clip(image + delta)
+    return clip(image + delta)
 
 
 def contrast(image: Array, factor: ArrayLike) -> Array:
@@ -63,7 +79,7 @@ def contrast(image: Array, factor: ArrayLike) -> Array:
     Returns:
       float32 (H, W, 3) in [0, 1].
     """
-    return _clip(factor * image + (1.0 - factor) * _mean_luma(image))
+    return clip(factor * image + (1.0 - factor) * _mean_luma(image))
 
 
 def saturation(image: Array, factor: ArrayLike) -> Array:
@@ -76,7 +92,7 @@ def saturation(image: Array, factor: ArrayLike) -> Array:
     Returns:
       float32 (H, W, 3) in [0, 1].
     """
-    return _clip(factor * image + (1.0 - factor) * _luma(image))
+    return clip(factor * image + (1.0 - factor) * _luma(image))
 
 
 def hue(image: Array, delta: ArrayLike) -> Array:
@@ -84,7 +100,7 @@ def hue(image: Array, delta: ArrayLike) -> Array:
 
     With v the largest and c the range of the three values and h in sixths of the circle, the new
     channels are v - c * clip(2 - |h + 6 delta - m|, 0, 1), the distance taken around the circle
-    from m = -3, -1, 1 (that is 3, 5, 1) for red, green, blue.
+    from m = 3, 5, 1 for red, green, blue.
 
     Args:
       image: float32 (H, W, 3) in [0, 1].
@@ -110,7 +126,7 @@ def hue(image: Array, delta: ArrayLike) -> Array:
         away = jnp.abs(away - 6.0 * jnp.round(away / 6.0))  # jnp.mod is ten times as slow on a CPU
         return value - chroma * jnp.clip(2.0 - away, 0.0, 1.0)
 
-    return _clip(jnp.stack([channel(-3.0), channel(-1.0), channel(1.0)], axis=-1))
+    return clip(jnp.stack([channel(middle) for middle in HUE_MIDDLES], axis=-1))
 
 
 def grayscale(image: Array) -> Array:
@@ -122,50 +138,20 @@ def grayscale(image: Array) -> Array:
     Returns:
       float32 (H, W, 3) in [0, 1].
     """
-    return jnp.broadcast_to(_clip(_luma(image)), image.shape)
+    return jnp.broadcast_to(clip(_luma(image)), image.shape)
 
 
 def solarize(image: Array, threshold: ArrayLike = 0.5) -> Array:
     """Inverts values at and above the threshold: v < threshold ? v : 1 - v.
 
     Args:
-      image: float32 (H, W, 3) in [0, 1].
+      image: float32 (H, W, C) in [0, 1].
       threshold: scalar in [0, 1]; 0.5 parts the 8-bit values 127 and 128, as Pillow does.
 
     Returns:
-      float32 (H, W, 3) in [0, 1].
+      float32 (H, W, C) in [0, 1].
     """
-    return _clip(jnp.where(image < threshold, image, 1.0 - image))
-
-
-def box_radius(sigma: ArrayLike) -> Array:
-    """Radius of the box of which three passes have the variance sigma^2 (see `gaussian_blur`).
-
-    With s = sigma^2 / 3 and l = floor((sqrt(12 s + 1) - 1) / 2), the radius is l + a,
-    a = (2 l + 1) (l (l + 1) - 3 s) / (6 (s - (l + 1)^2)).
-
-    Args:
-      sigma: scalar >= 0, pixels.
-
-    Returns:
-      float32 scalar, pixels.
-
-    Reference:
-      Gwosdek et al., SSVM 2011.
-    """
-    s = jnp.square(jnp.asarray(sigma, jnp.float32)) / 3.0
-    whole = jnp.floor((jnp.sqrt(12.0 * s + 1.0) - 1.0) / 2.0)
-    part = (2 * whole + 1) * (whole * (whole + 1) - 3 * s) / (6 * (s - jnp.square(whole + 1)))
-    return whole + part
-
-
-def _box(radius: Array, length: int) -> Array:
-    """(length, length) matrix of one pass of the box filter, the edge pixels repeated outwards."""
-    i, j = jnp.arange(length)[:, None], jnp.arange(length)[None]
-    inside = jnp.clip(radius + 1 - jnp.abs(i - j), 0.0, 1.0)
-    before = jnp.where(j == 0, jnp.maximum(radius - i, 0.0), 0.0)
-    after = jnp.where(j == length - 1, jnp.maximum(radius - (length - 1 - i), 0.0), 0.0)
-    return (inside + before + after) / (2 * radius + 1)
+    return clip(jnp.where(image < threshold, image, 1.0 - image))
 
 
 def gaussian_blur(image: Array, sigma: ArrayLike) -> Array:
@@ -175,32 +161,37 @@ def gaussian_blur(image: Array, sigma: ArrayLike) -> Array:
     products, which accelerators like, of a shape that does not depend on sigma.
 
     Args:
-      image: float32 (H, W, 3) in [0, 1].
+      image: float32 (H, W, C) in [0, 1].
       sigma: scalar >= 0, pixels; 0 changes nothing.
 
     Returns:
-      float32 (H, W, 3) in [0, 1].
+      float32 (H, W, C) in [0, 1].
 
     Reference:
       Gwosdek et al., SSVM 2011; Pillow's BoxBlur.c.
     """
-    radius = box_radius(sigma)
+    radius = formulas.box_radius(jnp.asarray(sigma, jnp.float32), jnp)
+
+    def three_passes(length: int) -> Array:
+        at = jnp.arange(length, dtype=jnp.float32)
+        box = formulas.box_weights(radius, at[:, None], at[None], length - 1, jnp)
+        return box @ box @ box
+
     # On a TPU the default product has 8 bits, as many as a pixel; "high" has 16.
     with jax.default_matmul_precision("high"):
-        down, across = (_box(radius, length) for length in image.shape[:2])
-        down, across = down @ down @ down, across @ across @ across
+        down, across = (three_passes(length) for length in image.shape[:2])
         out = jnp.einsum("ih,hwc->iwc", down, image)
-        return _clip(jnp.einsum("jw,iwc->ijc", across, out))
+        return clip(jnp.einsum("jw,iwc->ijc", across, out))
 
 
 def horizontal_flip(image: Array) -> Array:
     """Mirrors left and right.
 
     Args:
-      image: (H, W, 3), any dtype.
+      image: (H, W, C), any dtype.
 
     Returns:
-      (H, W, 3).
+      (H, W, C).
     """
     return image[:, ::-1]
 
@@ -211,33 +202,31 @@ def affine(
     """Rotates, scales and shifts about the centre; bilinear, black outside.
 
     Args:
-      image: float32 (H, W, 3) in [0, 1].
+      image: float32 (H, W, C) in [0, 1].
       angle: scalar, radians, counter-clockwise as seen.
       zoom: scalar > 0; above 1 enlarges.
       shift_y, shift_x: scalars, fractions of the height and width, down and right.
 
     Returns:
-      float32 (H, W, 3) in [0, 1].
+      float32 (H, W, C) in [0, 1].
     """
     height, width = image.shape[:2]
-    mid_y, mid_x = (height - 1) / 2, (width - 1) / 2
     y, x = jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")
-    y, x = y - mid_y - shift_y * height, x - mid_x - shift_x * width
-    cos, sin = jnp.cos(angle) / zoom, jnp.sin(angle) / zoom
-    at = jnp.stack([mid_y + sin * x + cos * y, mid_x + cos * x - sin * y])
+    across, down = formulas.affine_rows((height, width), angle, zoom, shift_y, shift_x, jnp)
+    at = [a * x + b * y + c for a, b, c in (down, across)]
     read = jax.vmap(lambda plane: jax.scipy.ndimage.map_coordinates(plane, at, order=1), -1, -1)
-    return _clip(read(image))
+    return clip(read(image))
 
 
 def noise(image: Array, normal: Array, std: ArrayLike) -> Array:
-    """Adds Gaussian noise: image + std * normal, the same in the three channels.
+    """Adds Gaussian noise: image + std * normal, the same in all channels.
 
     Args:
-      image: float32 (H, W, 3) in [0, 1].
+      image: float32 (H, W, C) in [0, 1].
       normal: float32 (H, W), standard normal numbers.
       std: scalar >= 0.
 
     Returns:
-      float32 (H, W, 3) in [0, 1].
+      float32 (H, W, C) in [0, 1].
     """
-    return _clip(image + std * normal[..., None])
+    return clip(image + std * normal[..., None])

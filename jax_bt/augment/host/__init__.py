@@ -1,1 +1,1 @@
-"""The views in TensorFlow, on the host: crops of decoded images and the operations on planes."""
+"""Augmentation in TensorFlow on the host: crops of decoded images and operations on planes."""

@@ -1,7 +1,7 @@
-"""The random numbers of a view from its seed, and the box of its crop.
+"""Draws the random numbers of a view from its seed, and the box of its crop from these.
 
-Everything here works on any number of seeds at once and gives each the numbers it would have
-alone. TensorFlow's stateless generators take one seed a call, which costs 30 microseconds.
+Both work on any number of seeds at once and give each the numbers that it would have alone.
+TensorFlow's stateless generators take one seed per call, which costs 30 microseconds.
 """
 
 import math
@@ -9,15 +9,13 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from jax_bt.augment import splitmix
 from jax_bt.augment.choices import COUNT
 from jax_bt.augment.parts import Crop
 
 TRIES = 10
 # Uniform numbers of a box: area and ratio of each try, then top and left.
 BOX_COUNT = 2 * TRIES + 2
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX_A, _MIX_B = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
 def uniforms(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -30,20 +28,12 @@ def uniforms(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
     Returns:
       float32 (..., COUNT) and (..., BOX_COUNT) in [0, 1).
-
-    Reference:
-      Steele, Lea and Flood, Fast splittable pseudorandom number generators, OOPSLA 2014.
     """
     seed = tf.cast(seed, tf.uint32)
     upper, lower = tf.unstack(tf.cast(seed, tf.uint64), axis=-1)
-    state = tf.bitwise.left_shift(upper, np.uint64(32)) + lower
-    steps = np.arange(1, COUNT + BOX_COUNT + 1, dtype=np.uint64) * _GOLDEN
-
-    def scatter(word, shift):
-        return tf.bitwise.bitwise_xor(word, tf.bitwise.right_shift(word, np.uint64(shift)))
-
-    word = scatter(scatter(state[..., None] + steps, 30) * _MIX_A, 27) * _MIX_B
-    word = tf.bitwise.right_shift(scatter(word, 31), np.uint64(40))
+    state = upper * np.uint64(2**32) + lower
+    steps = np.arange(1, COUNT + BOX_COUNT + 1, dtype=np.uint64) * np.uint64(splitmix.GOLDEN)
+    word = splitmix.mix(state[..., None] + steps) // np.uint64(2**40)
     drawn = tf.cast(tf.cast(word, tf.int32), tf.float32) * 2.0**-24
     return drawn[..., :COUNT], drawn[..., COUNT:]
 

@@ -1,7 +1,7 @@
-"""From a decoded image to a view: TensorFlow, stateless.
+"""Makes a view of a decoded image in TensorFlow, from a seed and a recipe.
 
-In here an image is uint8 (H, W, 3) until its crop and float32 planes (3, H, W) after it
-(see `jax_bt.augment.host.ops`).
+An image keeps its type (H, W, C) until its crop and is float32 planes (C, H, W) after it (see
+`jax_bt.augment.host.ops`).
 """
 
 import numpy as np
@@ -28,44 +28,33 @@ _plain = tf.autograph.experimental.do_not_convert
 
 
 @_plain
-def make_view(
-    image: tf.Tensor, recipe: Recipe, seed: tf.Tensor, cropped: bool = False
-) -> tf.Tensor:
+def make_view(image: tf.Tensor, recipe: Recipe, seed: tf.Tensor) -> tf.Tensor:
     """One view of an image: every part of the recipe, then (view - mean) / std.
 
     Args:
-      image: uint8 (H, W, 3), or float32 in [0, 1]; one channel is repeated.
-      recipe: parts and numbers.
+      image: (H, W, C), uint8, uint16, or float32 in [0, 1]; one channel is repeated three times.
+      recipe: parts and numbers, for C channels.
       seed: int32 (2,); the view depends on it and on nothing else.
-      cropped: the image is already the contents of `sample_box` (not yet resized).
 
     Returns:
-      float32 (size, size, 3), normalised.
-
-    Raises:
-      ValueError: `cropped` with a recipe that does not start with a `Crop`.
+      float32 (size, size, C), normalised.
     """
-    return finish_view(_crop(image, recipe, seed, cropped), recipe, seed)
+    return finish_view(_crop(image, recipe, seed), recipe, seed)
 
 
 @_plain
-def host_view(
-    image: tf.Tensor, recipe: Recipe, seed: tf.Tensor, cropped: bool = False
-) -> tf.Tensor:
+def host_view(image: tf.Tensor, recipe: Recipe, seed: tf.Tensor) -> tf.Tensor:
     """The host's share of a view: the parts up to the crop, in 8 bits.
 
     `jax_bt.augment.device` does the rest inside the compiled step.
 
     Args:
-      image, recipe, seed, cropped: as `make_view`.
+      image, recipe, seed: as `make_view`.
 
     Returns:
-      uint8 (size, size, 3).
-
-    Raises:
-      ValueError: as `make_view`.
+      uint8 (size, size, C).
     """
-    return ops.to_uint8(_crop(image, recipe, seed, cropped, channels_last=True))
+    return ops.to_uint8(_crop(image, recipe, seed, channels_last=True))
 
 
 @_plain
@@ -75,17 +64,19 @@ def crop_batch(images: tf.Tensor, recipe: Recipe, seeds: tf.Tensor) -> tf.Tensor
     `finish_view` makes the views of `make_view` from them, in 8 bits they are those of `host_view`.
 
     Args:
-      images: uint8 (B, H, W, 3), or float32 in [0, 1]; one channel is repeated.
+      images: (B, H, W, C), uint8, uint16, or float32 in [0, 1]; one channel is repeated.
       recipe: one that starts with a `Crop`.
       seeds: int32 (B, 2).
 
     Returns:
-      float32 planes (B, 3, size, size) in [0, 1].
+      float32 planes (B, C, size, size) in [0, 1].
 
     Raises:
       ValueError: the recipe does not start with a `Crop`.
     """
-    crop, images = _first_crop(recipe), _colour(images)
+    crop, images = recipe.parts[0], _colour(images)
+    if not isinstance(crop, Crop):
+        raise ValueError(f"crop_batch: the recipe starts with {type(crop).__name__}, not with Crop")
     boxes = crop_box.random_box(tf.shape(images)[1:3], crop, crop_box.uniforms(seeds)[1])
     return resize.resize_boxes(images, boxes, recipe.size, crop.method)
 
@@ -95,47 +86,15 @@ def finish_view(crop: tf.Tensor, recipe: Recipe, seed: tf.Tensor) -> tf.Tensor:
     """The parts of a recipe after its crop, and the normalisation.
 
     Args:
-      crop: float32 planes (3, size, size) in [0, 1].
+      crop: float32 planes (C, size, size) in [0, 1].
       recipe, seed: as `make_view`.
 
     Returns:
-      float32 (size, size, 3), normalised.
+      float32 (size, size, C), normalised.
     """
     parts = recipe.parts[recipe.crop_index + 1 :]
-    return ops.to_image(normalize(_apply(crop, recipe, parts, seed), recipe))
-
-
-def sample_box(shape: tf.Tensor, recipe: Recipe, seed: tf.Tensor) -> tf.Tensor:
-    """The box that `make_view` will crop, for a decoder which reads only that part of a file.
-
-    Args:
-      shape: int, at least (2,): the image's height and width.
-      recipe: one that starts with a `Crop`.
-      seed: int32 (2,), the one given to `make_view`.
-
-    Returns:
-      int32 (4,): top, left, height, width.
-
-    Raises:
-      ValueError: the recipe does not start with a `Crop`.
-    """
-    return crop_box.random_box(shape, _first_crop(recipe), crop_box.uniforms(seed)[1])
-
-
-def normalize(view: tf.Tensor, recipe: Recipe) -> tf.Tensor:
-    """(view - mean) / std of (3, H, W) planes, as one product and one difference."""
-    mean, std = (np.asarray(v, np.float32)[:, None, None] for v in (recipe.mean, recipe.std))
-    return view * (1 / std) - mean / std
-
-
-def _first_crop(recipe: Recipe) -> Crop:
-    first = recipe.parts[0]
-    if not isinstance(first, Crop):
-        raise ValueError(
-            f"the recipe starts with {type(first).__name__}: only one that starts with Crop can be "
-            "cropped before anything else is done"
-        )
-    return first
+    view = _apply(crop, recipe, parts, seed)
+    return ops.to_image(ops.normalize(view, recipe.mean, recipe.std))
 
 
 def _colour(images: tf.Tensor) -> tf.Tensor:
@@ -143,16 +102,14 @@ def _colour(images: tf.Tensor) -> tf.Tensor:
 
 
 def _crop(
-    image: tf.Tensor, recipe: Recipe, seed: tf.Tensor, cropped: bool, channels_last: bool = False
+    image: tf.Tensor, recipe: Recipe, seed: tf.Tensor, channels_last: bool = False
 ) -> tf.Tensor:
-    """The parts up to the crop: planes (3, size, size), or an image."""
+    """The parts up to the crop: planes (C, size, size), or an image."""
     image, part = _colour(image), recipe.parts[recipe.crop_index]
-    if recipe.crop_index > 0 and not cropped:
+    if recipe.crop_index > 0:
         before = recipe.parts[: recipe.crop_index]
-        image = ops.to_image(_apply(ops.from_uint8(image), recipe, before, seed))
-    if cropped:
-        part, where = _first_crop(recipe), {}
-    elif isinstance(part, CenterCrop):
+        image = ops.to_image(_apply(ops.from_image(image), recipe, before, seed))
+    if isinstance(part, CenterCrop):
         where = resize.center(tf.shape(image), recipe.size, part.fraction)
     else:
         where = {"box": crop_box.random_box(tf.shape(image), part, crop_box.uniforms(seed)[1])}
@@ -180,13 +137,13 @@ def apply_part(
     """One part of a recipe with given choices; what is not chosen costs nothing.
 
     Args:
-      view: float32 planes (3, H, W) in [0, 1].
+      view: float32 planes (C, H, W) in [0, 1].
       part: anything but a crop.
       chosen: scalars, from `jax_bt.augment.choices.parameters`.
       normal: float32 (H, W) standard normal numbers, for `Noise`.
 
     Returns:
-      float32 (3, H, W) in [0, 1].
+      float32 (C, H, W) in [0, 1].
     """
 
     def when(name, operation, *numbers):
@@ -209,7 +166,7 @@ def apply_part(
             names = ("angle", "zoom", "shift_y", "shift_x")
             return when("affine", ops.affine, *(chosen[name] for name in names))
         case Noise():
-            return when("noise", lambda x: ops.clip(x + chosen["std"] * normal))
+            return when("noise", ops.noise, normal, chosen["std"])
         case _:
             raise TypeError(f"{type(part).__name__} is a crop: not a part of `apply_part`")
 

@@ -1,1 +1,1 @@
-"""The kinds of data sets, one file per kind."""
+"""The kinds of data sets, one file per kind, and what they share."""

@@ -1,16 +1,23 @@
-"""Images that are already arrays: in memory, in an ``.npz`` file, or embedded in scikit-learn."""
+"""Opens images that are arrays: in memory, in an ``.npz`` file, or embedded in scikit-learn."""
 
-import pathlib
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from jax_bt.data.sources.base import ArrayRecords, Source
+from jax_bt.data.sources import files
+from jax_bt.data.sources.base import Source
+from jax_bt.data.sources.records import UNLABELLED, ArrayRecords
 from jax_bt.errors import DataError
 
 DIGITS_TEST_PER_CLASS = 50
+# Names of images in .npz files, alone or with that of the split before or after, and the name of
+# the labels that belong to them.
+_IMAGES = re.compile(r"(?:(?P<before>.+)_)?(?P<what>images?|x|data)(?:_(?P<after>.+))?", re.I)
+_LABELS = {"images": "labels", "image": "label", "x": "y", "data": "labels"}
 
 
 def from_arrays(
@@ -18,112 +25,178 @@ def from_arrays(
     *,
     name: str = "arrays",
     class_names: Sequence[str] | None = None,
+    mix_slices: bool = True,
 ) -> Source:
     """A data set from arrays in memory.
 
     Args:
-      arrays: per split the images, or a pair (images, labels). Images are (N, H, W, 3),
-        (N, H, W, 1) or (N, H, W), uint8 or floats in [0, 1]; labels (N,) integers >= 0.
+      arrays: per split the images, or a pair (images, labels). Images are (N, H, W, C) or
+        (N, H, W), of any number of channels, uint8, uint16 (scaled by 65535) or floats in [0, 1];
+        labels are (N,) integers, -1 where unknown. The labels that occur are the classes.
       name: of the data set, for messages.
       class_names: by label.
+      mix_slices: whether slices such as ``train[:50%]`` are taken from a fixed random order, so
+        that those of arrays sorted by class hold all classes.
 
     Returns:
       A Source with one split per entry.
 
     Raises:
-      DataError: a shape, dtype or range that is none of the above.
+      DataError: a shape, dtype or range that is none of the above, or too few class names.
     """
-    records, highest = {}, -1
+    images, labels = {}, {}
     for split, value in arrays.items():
-        images, labels = value if isinstance(value, tuple) else (value, None)
+        pixels, targets = value if isinstance(value, tuple) else (value, None)
         where = f"{name}, split {split!r}"
-        images = _checked_images(np.asarray(images), where)
-        if labels is not None:
-            labels = np.asarray(labels)
-            if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
-                raise DataError(
-                    f"labels of {where} must be {len(images)} integers, one per image: got shape "
-                    f"{labels.shape}, dtype {labels.dtype}"
-                )
-            if labels.min() < 0:
-                raise DataError(f"labels of {where} must not be negative: got {labels.min()}")
-            labels = labels.astype(np.int32)
-            highest = max(highest, int(labels.max()))
-        records[split] = ArrayRecords(images, labels, where)
-    if not records:
+        images[split] = _checked_images(_array(pixels, where), where)
+        if targets is not None:
+            labels[split] = _checked_labels(np.asarray(targets), len(images[split]), where)
+    if not images:
         raise DataError(f"{name} holds no split: give at least one, such as 'train'")
-    shapes = {(*r.images.shape[1:3], 3) for r in records.values()}
-    num_classes = max(highest + 1, len(class_names or ())) if highest >= 0 else None
+    # One channel is repeated three times, and may stand beside colours.
+    channels = {3 if x.shape[-1] == 1 else x.shape[-1] for x in images.values()}
+    if len(channels) > 1:
+        raise DataError(
+            f"the splits of {name} have images of {' and '.join(map(str, sorted(channels)))} "
+            "channels: give all of them the same number"
+        )
+    labels, class_names = _classes(labels, class_names, name)
+    records = {
+        split: ArrayRecords(x, labels.get(split), f"{name}, split {split!r}", mix_slices=mix_slices)
+        for split, x in images.items()
+    }
+    highest = max((int(y.max()) for y in labels.values()), default=UNLABELLED)
     return Source(
         name,
         {split: r.size for split, r in records.items()},
         records.__getitem__,
-        num_classes=num_classes,
-        class_names=None if class_names is None else tuple(str(c) for c in class_names),
-        image_shape=shapes.pop() if len(shapes) == 1 else None,
+        num_classes=len(class_names or range(highest + 1)) if highest >= 0 else None,
+        class_names=class_names,
+        channels=channels.pop(),
+        unlabelled=images.keys() - labels.keys(),
     )
+
+
+def _array(images: Any, where: str) -> np.ndarray:
+    try:
+        return np.asarray(images)
+    except ValueError as error:  # a list of arrays of several shapes
+        raise DataError(
+            f"images of {where} must be one array: {error}; images of several sizes can be given "
+            "as a folder of files"
+        ) from None
 
 
 def _checked_images(images: np.ndarray, where: str) -> np.ndarray:
     if images.ndim == 3:
         images = images[..., None]
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
+    if images.ndim != 4 or 0 in images.shape:
         raise DataError(
-            f"images of {where} must have shape (N, H, W), (N, H, W, 1) or (N, H, W, 3) and not "
-            f"be empty: got {images.shape}"
+            f"images of {where} must have shape (N, H, W) or (N, H, W, channels) and not be "
+            f"empty: got {images.shape}"
+        )
+    _, height, width, channels = images.shape
+    if height < channels and (width == channels or (height in (1, 3) and channels > 4)):
+        raise DataError(
+            f"images of {where} must have shape (N, H, W, channels), and {images.shape} looks like "
+            "(N, channels, H, W): transpose them with images.transpose(0, 2, 3, 1)"
         )
     if np.issubdtype(images.dtype, np.floating):
         images = images.astype(np.float32, copy=False)
-        if not (images.min() >= 0 and images.max() <= 1):  # also false for NaN
+        low, high = images.min(), images.max()
+        if not (low >= 0 and high <= 1):  # also false for NaN
+            remedy = "divide by 255 or store uint8"
+            if np.isnan(low):
+                remedy = "some values are NaN"
+            elif low < 0:
+                remedy = "standardised, or in [-1, 1]? map them to [0, 1], in the latter case by "
+                remedy += "(x + 1) / 2; recipes subtract mean and std"
             raise DataError(
-                f"float images of {where} must lie in [0, 1]: got {images.min():g} to "
-                f"{images.max():g}; divide by 255 or store uint8"
+                f"float images of {where} must lie in [0, 1]: got {low:g} to {high:g}; {remedy}"
             )
-    elif images.dtype != np.uint8:
-        raise DataError(f"images of {where} must be uint8 or floats: got {images.dtype}")
+    elif images.dtype not in (np.uint8, np.uint16):
+        raise DataError(
+            f"images of {where} must be uint8, uint16 or floats in [0, 1]: got {images.dtype}; "
+            "if all values are in 0 to 255, images.astype(np.uint8) will do"
+        )
     return images
 
 
-def load_npz(path: pathlib.Path) -> Source:
-    """A data set from an ``.npz`` file.
+def _checked_labels(labels: np.ndarray, size: int, where: str) -> np.ndarray:
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]  # as Keras has them
+    if labels.shape != (size,) or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(
+            f"labels of {where} must be {size} integers, one per image: got shape "
+            f"{labels.shape}, dtype {labels.dtype}"
+        )
+    if labels.min() < UNLABELLED:
+        raise DataError(
+            f"labels of {where} must not be negative, except -1 for images without one: got "
+            f"{labels.min()}"
+        )
+    return labels.astype(np.int64)
+
+
+def _classes(
+    labels: dict[str, np.ndarray], class_names: Sequence[str] | None, name: str
+) -> tuple[dict[str, np.ndarray], tuple[str, ...] | None]:
+    """int32 labels without gaps, and the names of the classes where known."""
+    found = np.unique(np.concatenate([*labels.values(), np.array([UNLABELLED])]))
+    found = found[found != UNLABELLED]
+    if class_names is not None:
+        class_names = tuple(str(c) for c in class_names)
+        if found.size and found[-1] >= len(class_names):
+            raise DataError(
+                f"{name} has {len(class_names)} class names, but a label {found[-1]}: give one "
+                f"name for each of the labels 0 to {found[-1]}"
+            )
+    elif found.size and found[-1] != found.size - 1:
+        class_names = tuple(str(label) for label in found)
+        labels = {
+            split: np.where(y == UNLABELLED, UNLABELLED, np.searchsorted(found, y))
+            for split, y in labels.items()
+        }
+    return {split: y.astype(np.int32) for split, y in labels.items()}, class_names
+
+
+def load_npz(path: str) -> Source:
+    """A data set from an ``.npz`` file, local or remote.
 
     The file holds ``train_images`` and, where known, ``train_labels`` (and so on for every other
     split), or just ``images`` and ``labels`` for one split named train; ``class_names`` may be
-    added. Keras' ``x_train``, ``y_train`` are understood as well.
+    added. ``x`` and ``y`` are understood as well, and the split may come last: ``x_train``.
 
     Raises:
       DataError: unreadable, or without images.
     """
-    if not zipfile.is_zipfile(path):  # NumPy would speak of pickles
-        raise DataError(f"{path} cannot be read as .npz: it is no zip file, or cut short")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            stored = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} cannot be read as .npz: {error}") from None
+    with files.opened(path) as content:
+        if not zipfile.is_zipfile(content):  # NumPy would speak of pickles
+            raise DataError(f"{path} cannot be read as .npz: it is no zip file, or cut short")
+        content.seek(0)
+        try:
+            with np.load(content, allow_pickle=False) as file:
+                stored = {key: file[key] for key in file.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise DataError(f"{path} cannot be read as .npz: {error}") from None
+    by_lower = {key.lower(): key for key in stored}
     arrays = {}
     for key, images in stored.items():
-        if key == "images":
-            split, label_key = "train", "labels"
-        elif key.endswith("_images"):
-            split = key.removesuffix("_images")
-            label_key = f"{split}_labels"
-        elif key.startswith("x_"):
-            split = key.removeprefix("x_")
-            label_key = f"y_{split}"
-        else:
+        match = _IMAGES.fullmatch(key)
+        if match is None:
             continue
-        labels = stored.get(label_key)
-        if labels is not None and labels.ndim == 2 and labels.shape[1] == 1:
-            labels = labels[:, 0]  # as Keras has them
-        arrays[split] = (images, labels)
+        before, what, after = match.group("before", "what", "after")
+        words = (before, _LABELS[what.lower()], after)
+        label_key = by_lower.get("_".join(filter(None, words)).lower())
+        labels = None if label_key is None else stored[label_key]
+        arrays["_".join(filter(None, (before, after))).lower() or "train"] = (images, labels)
     if not arrays:
         raise DataError(
-            f"{path} holds no images: expected 'images' or '<split>_images', found "
-            f"{', '.join(stored) or 'nothing'}"
+            f"{path} holds no images: expected 'images', 'x', '<split>_images' or 'x_<split>', "
+            f"found {', '.join(stored) or 'nothing'}"
         )
-    names = stored.get("class_names")
-    return from_arrays(arrays, name=str(path), class_names=None if names is None else list(names))
+    names = stored.get(by_lower.get("class_names", ""))
+    return from_arrays(arrays, name=path, class_names=None if names is None else list(names))
 
 
 def load_digits() -> Source:
@@ -135,7 +208,7 @@ def load_digits() -> Source:
 
     Reference: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998.
     """
-    from sklearn import datasets  # 1 s to import: only for who asks for it
+    from sklearn import datasets  # takes 1 s to import, which only this data set needs
 
     images, labels = datasets.load_digits(return_X_y=True)
     images = np.round(images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
@@ -148,4 +221,5 @@ def load_digits() -> Source:
         {"train": (images[~test], labels[~test]), "test": (images[test], labels[test])},
         name="digits",
         class_names=[str(i) for i in range(10)],
+        mix_slices=False,  # they come mixed
     )

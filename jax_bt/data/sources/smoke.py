@@ -1,4 +1,4 @@
-"""A tiny TFDS data set for smoke runs: the way real ones take, in a second, without download."""
+"""Writes a tiny TFDS data set for smoke runs, in a second and without download."""
 
 import os
 import pathlib
@@ -9,7 +9,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from sklearn.datasets import load_digits
 
-NAME = "jax_bt_smoke"
+from jax_bt.data import names
+
 VERSION = "1.0.0"
 SIZES = {"train": 64, "test": 32}
 
@@ -23,8 +24,9 @@ def prepare(data_dir: str | os.PathLike | None = None) -> pathlib.Path:
     Returns:
       The folder to pass on as TFDS' ``data_dir``.
     """
-    root = pathlib.Path(data_dir or pathlib.Path(tempfile.gettempdir()) / f"{NAME}_{os.getuid()}")
-    prepared = root / NAME / VERSION
+    own = pathlib.Path(tempfile.gettempdir()) / f"{names.SMOKE}_{os.getuid()}"
+    root = own if data_dir is None else pathlib.Path(names.expand(data_dir))
+    prepared = root / names.SMOKE / VERSION
     if prepared.exists():
         return root
     prepared.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +34,7 @@ def prepare(data_dir: str | os.PathLike | None = None) -> pathlib.Path:
     tfds.disable_progress_bar()
     with tempfile.TemporaryDirectory(dir=root) as making:
         tfds.dataset_builders.store_as_tfds_dataset(
-            name=NAME,
+            name=names.SMOKE,
             version=VERSION,
             data_dir=making,
             split_datasets={split: _examples(split) for split in SIZES},
@@ -45,7 +47,7 @@ def prepare(data_dir: str | os.PathLike | None = None) -> pathlib.Path:
             disable_shuffling=True,
         )
         try:
-            (pathlib.Path(making) / NAME / VERSION).rename(prepared)
+            (pathlib.Path(making) / names.SMOKE / VERSION).rename(prepared)
         except OSError:  # another process was first
             if not prepared.exists():
                 raise

@@ -1,4 +1,4 @@
-"""Split names with slices, as TFDS writes them: ``train``, ``train[:10%]``, ``train+test``."""
+"""Reads split names with slices as in TFDS: ``train``, ``train[:10%]``, ``train+test``."""
 
 import difflib
 import re

@@ -1,4 +1,4 @@
-"""Data sets prepared by TensorFlow Datasets."""
+"""Opens data sets prepared by TensorFlow Datasets."""
 
 import os
 
@@ -9,7 +9,8 @@ import tensorflow_datasets as tfds
 from jax_bt.data.damaged import reason
 from jax_bt.data.decode import decode
 from jax_bt.data.options import pipeline_options, worker_count
-from jax_bt.data.sources.base import ArrayRecords, Source
+from jax_bt.data.sources.base import Source
+from jax_bt.data.sources.records import ArrayRecords
 from jax_bt.data.sources.tfds_files import open_builder, unreadable
 from jax_bt.data.sources.tfrecord import Shard, StreamRecords
 from jax_bt.errors import DataError
@@ -28,6 +29,7 @@ class RandomAccessRecords:
     payload = "bytes"
 
     def __init__(self, builder: tfds.core.DatasetBuilder, split: str, labelled: bool):
+        self._version = version(builder, split)
         self._data = builder.as_data_source(split, decoders=SKIP)
         self.labelled = labelled
         self.where = f"{builder.name}, split {split!r}"
@@ -75,6 +77,18 @@ class RandomAccessRecords:
     def describe(self, index: int) -> str:
         return f"example {index} of {self.where}"
 
+    def slice_order(self) -> None:
+        return None  # as TFDS reads slices: it has mixed the examples when it wrote them
+
+    def identity(self) -> bytes:
+        return self._version
+
+
+def version(builder: tfds.core.DatasetBuilder, split: str) -> bytes:
+    """Name, version and size of a split."""
+    info = builder.info.splits[split]
+    return f"{builder.info.full_name} {split} {info.num_examples} {info.num_bytes}".encode()
+
 
 def load_tfds(
     name: str, data_dir: str | os.PathLike | None = None, *, download: bool = False
@@ -83,7 +97,7 @@ def load_tfds(
 
     Args:
       name: of the data set, or the folder of one prepared version.
-      data_dir: where data sets are prepared; None takes TFDS' default (``TFDS_DATA_DIR`` or
+      data_dir: where data sets are prepared; None takes TFDS's default (``TFDS_DATA_DIR`` or
         ``~/tensorflow_datasets``).
       download: prepare a registered data set that is missing, if it can be downloaded.
 
@@ -136,7 +150,6 @@ def load_tfds(
         open_split,
         num_classes=label.num_classes if labelled else None,
         class_names=tuple(label.names) if labelled and label.names else None,
-        image_shape=None if None in size else size,
     )
 
 
@@ -153,7 +166,8 @@ def _stream(builder: tfds.core.DatasetBuilder, split: str, labelled: bool) -> St
         count = part.examples_in_shard if part.take == -1 else part.take
         shards.append(Shard(os.fspath(part.filename), part.skip, count, first))
         first += count
-    return StreamRecords(tuple(shards), parse, labelled, f"{builder.name}, split {split!r}")
+    where = f"{builder.name}, split {split!r}"
+    return StreamRecords(tuple(shards), parse, labelled, where, version(builder, split))
 
 
 def _in_memory(

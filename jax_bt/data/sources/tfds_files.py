@@ -1,12 +1,12 @@
-"""Prepared TFDS data sets: found by name or folder, or prepared."""
+"""Finds prepared TFDS data sets by name or folder, and prepares them."""
 
-import difflib
 import os
 import pathlib
 
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core import naming
 
+from jax_bt.data import names
+from jax_bt.data.sources import files
 from jax_bt.errors import DataError
 
 
@@ -17,39 +17,40 @@ def open_builder(
 
     Args:
       name: ``cifar10``, ``name/config:version``, or the folder of one prepared version.
-      data_dir: where data sets are prepared; None takes TFDS' default.
+      data_dir: where data sets are prepared; None takes TFDS's default.
       download: prepare a registered data set that is missing, if it can be downloaded.
 
     Raises:
       DataError: unknown, not prepared, or with a description that cannot be read.
     """
-    folder = pathlib.Path(name).expanduser()
-    place = {} if data_dir is None else {"data_dir": os.path.expanduser(data_dir)}
-    where = place.get("data_dir", tfds.core.constants.DATA_DIR)
+    folder, where = names.expand(name), names.place(data_dir)
+    with files.reading(where):
+        files.is_file(where)  # raises where there is no driver for a remote path
     try:
         if is_prepared(folder):
             return tfds.builder_from_directory(folder)
-        if _is_name(name):
-            return tfds.core.read_only_builder.builder_from_files(name, **place)
+        if names.is_name(name):
+            return tfds.core.read_only_builder.builder_from_files(name, data_dir=where)
     except tfds.core.DatasetNotFoundError:
         pass
     except Exception as error:  # of whatever reads the description
         raise DataError(unreadable(f"TFDS data set {name!r}", error)) from error
-    base = name.split("/")[0].split(":")[0]
-    registered = tfds.list_builders(with_community_datasets=False)
-    if base not in registered or not _is_name(name):
-        raise DataError(_unknown(name, where, registered))
+    if not names.is_registered(name):
+        raise DataError(
+            f"{where}/{names.base(name)} holds no version of a data set that can be read: prepare "
+            "it again, or give the folder of one version"
+        )
     if download:
-        builder = tfds.builder(name, **place)
+        builder = tfds.builder(name, data_dir=where)
         try:
             builder.download_and_prepare()
         except Exception as error:  # the network, the server, the disk: each has errors of its own
             raise DataError(
                 f"TFDS could not download and prepare {name!r} in {where}: "
-                f"{str(error).splitlines()[0]}. {_not_prepared(name, base, where)}"
+                f"{str(error).splitlines()[0]}. {_not_prepared(name, where)}"
             ) from error
         return builder
-    raise DataError(_not_prepared(name, base, where))
+    raise DataError(_not_prepared(name, where))
 
 
 def prepare(
@@ -59,15 +60,15 @@ def prepare(
 
     Args:
       name: as TFDS knows it, ``cifar10`` or ``name/config``.
-      data_dir: where to; None takes TFDS' default.
+      data_dir: where to; None takes TFDS's default.
       file_format: "array_record", which can be read in any order, or "tfrecord".
 
     Raises:
       DataError: files to be downloaded by hand are missing, or TFDS fails in another way.
     """
-    place = {} if data_dir is None else {"data_dir": os.path.expanduser(data_dir)}
+    where = names.place(data_dir)
     try:
-        builder = tfds.builder(name, file_format=file_format, **place)
+        builder = tfds.builder(name, file_format=file_format, data_dir=where)
         builder.download_and_prepare()
     except Exception as error:  # whatever the data set's own code, its server or the disk does
         why = " ".join(str(error).split())[:300] or type(error).__name__
@@ -81,36 +82,20 @@ def unreadable(where: str, error: Exception | str) -> str:
     return f"{where} cannot be read: {why}; prepare it again"
 
 
-def is_prepared(folder: pathlib.Path) -> bool:
-    """Whether a folder is one prepared version of a TFDS data set."""
-    return (folder / "dataset_info.json").is_file() and (folder / "features.json").is_file()
+def is_prepared(folder: str | os.PathLike) -> bool:
+    """Whether a folder, local or remote, is one prepared version of a TFDS data set."""
+    needed = ("dataset_info.json", "features.json")
+    return all(files.is_file(f"{os.fspath(folder)}/{name}") for name in needed)
 
 
-def prepared_inside(folder: pathlib.Path) -> list[pathlib.Path]:
+def prepared_inside(folder: str) -> list[pathlib.Path]:
     """Prepared versions of TFDS data sets up to two folders down, sorted."""
-    return sorted(p for depth in ("*", "*/*") for p in folder.glob(depth) if is_prepared(p))
+    inside = (pathlib.Path(folder).glob(depth) for depth in ("*", "*/*"))
+    return sorted(path for paths in inside for path in paths if is_prepared(path))
 
 
-def _is_name(name: str) -> bool:
-    try:
-        naming.parse_builder_name_kwargs(name)
-    except ValueError:  # "my-photos", "a/b/c"
-        return False
-    return True
-
-
-def _unknown(name: str, where, registered: list[str]) -> str:
-    prepared = [p.name for p in pathlib.Path(where).glob("*") if p.is_dir()]
-    near = difflib.get_close_matches(name, ["digits", *prepared, *registered], n=3)
-    hint = f"; close names: {', '.join(near)}" if near else ""
-    return (
-        f"no data set {name!r}: it is neither 'digits', a file or folder here, prepared in "
-        f"{where}, nor known to TFDS{hint}"
-    )
-
-
-def _not_prepared(name: str, base: str, where) -> str:
-    manual = tfds.builder_cls(base).MANUAL_DOWNLOAD_INSTRUCTIONS
+def _not_prepared(name: str, where: str) -> str:
+    manual = tfds.builder_cls(names.base(name)).MANUAL_DOWNLOAD_INSTRUCTIONS
     first = "" if manual else "add --config.data.download=True, or "
     if manual:
         steps = " ".join(manual.split())

@@ -1,4 +1,4 @@
-"""TFRecord files too large for memory: read in a seeded order, without random access."""
+"""Reads TFRecord files too large for memory in a seeded order, without random access."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -31,16 +31,18 @@ class StreamRecords:
       parse: serialised record to (encoded image, int32 label).
       labelled: whether the label means anything.
       where: data set and split, for messages.
+      version: name, version and size of the split.
     """
 
     shards: Sequence[Shard]
     parse: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
     labelled: bool
     where: str
+    version: bytes = b""
     payload: str = "bytes"
 
-    # Sixteen files are read at a time, sixteen records from each; the shuffle buffer then holds
-    # so many encoded images (ImageNet: 110 kB each, 1.8 GB).
+    # CYCLE files are read at a time, sixteen records from each; the shuffle buffer then holds
+    # BUFFER encoded images (ImageNet: 110 kB each, 1.8 GB).
     CYCLE = 16
     BUFFER = 16384
 
@@ -61,6 +63,23 @@ class StreamRecords:
     def describe(self, index: int) -> str:
         shard = next(s for s in self.shards if s.first <= index < s.first + s.count)
         return f"record {shard.skip + index - shard.first} of {shard.path}"
+
+    def identity(self) -> bytes:
+        """Changes when the examples do."""
+        return self.version
+
+    def fetch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """As of other records; reads the files up to the last of the examples."""
+        wanted, last = set(np.asarray(index).tolist()), int(np.max(index))
+        found = {}
+        for number, image, label in self.in_order().take(last + 1).as_numpy_iterator():
+            if int(number) in wanted:
+                found[int(number)] = image, label
+        images = np.empty(len(index), object)
+        images[:] = [found[int(i)][0] for i in index]
+        if not self.labelled:
+            return images, None
+        return images, np.array([found[int(i)][1] for i in index], np.int32)
 
     def labels(self) -> np.ndarray | None:
         """(size,) int32; reads the whole split."""

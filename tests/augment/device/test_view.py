@@ -18,11 +18,11 @@ from jax_bt.augment import (
     Noise,
     Recipe,
     Solarize,
-    device,
-    ops,
 )
 from jax_bt.augment.choices import COUNT, ORDERS, parameters
-from jax_bt.data import planes, views
+from jax_bt.augment.device import ops, view
+from jax_bt.augment.host.ops import from_image, normalize, to_image
+from jax_bt.augment.host.view import apply_part
 
 SIZE = 12
 EVERYTHING = Recipe(
@@ -41,10 +41,10 @@ RECIPES = {
 def on_host(image, recipe, uniform, normal):
     """The same parts by TensorFlow, from given numbers."""
     chosen = parameters(recipe, tf.unstack(uniform))
-    view = planes.from_image(image)
+    planes = from_image(image)
     for part in recipe.parts[recipe.crop_index + 1 :]:
-        view = views.apply_part(view, part, chosen, normal)
-    return planes.to_image(views.normalize(view, recipe))
+        planes = apply_part(planes, part, chosen, normal)
+    return to_image(normalize(planes, recipe.mean, recipe.std))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_equals_the_host_for_equal_choices(batch, name):
     @jax.jit
     @jax.vmap
     def ours(image, uniform, normal):
-        return device.apply(image, recipe, parameters(recipe, uniform), normal)
+        return view.apply(image, recipe, parameters(recipe, uniform), normal)
 
     ones = [[tf.constant(x) for x in one] for one in zip(*batch, strict=True)]
     expected = np.stack([on_host(one[0], recipe, *one[1:]) for one in ones])
@@ -76,7 +76,7 @@ def test_equals_the_host_for_equal_choices(batch, name):
 def test_jitter_applies_the_operations_in_the_order_given(batch):
     image = batch[0][0]
     numbers = {"brightness": 1.3, "contrast": 0.7, "saturation": 1.9, "hue": 0.2}
-    jitter = jax.jit(lambda order: device.jitter(image, Jitter(), numbers | {"order": order}))
+    jitter = jax.jit(lambda order: view.jitter(image, Jitter(), numbers | {"order": order}))
     for row, order in enumerate(ORDERS):
         expected = image
         for which in order:
@@ -86,11 +86,11 @@ def test_jitter_applies_the_operations_in_the_order_given(batch):
 
 
 def test_jitter_evaluates_hue_once(monkeypatch):
-    """The point of `device.jitter`: a switch under vmap would evaluate it at four positions."""
+    """The point of `view.jitter`: a switch under vmap would evaluate it at four positions."""
     calls, hue = [], ops.hue
     monkeypatch.setattr(ops, "hue", lambda *args: calls.append(args) or hue(*args))
     uniform = jnp.zeros((5, COUNT))
-    jax.jit(jax.vmap(lambda u: device.jitter(jnp.ones((4, 4, 3)), *choose(u)))).lower(uniform)
+    jax.jit(jax.vmap(lambda u: view.jitter(jnp.ones((4, 4, 3)), *choose(u)))).lower(uniform)
     assert len(calls) == 1
 
 
@@ -105,7 +105,7 @@ def crops(count):
 def test_a_view_depends_on_the_index_and_the_key_alone():
     recipe, images = RECIPES["everything"], crops(6)
     index = np.array([7, 11, 3, 900, 5, 2**31 - 1])
-    make = jax.jit(lambda x, i, key: device.view(x, i, recipe, key))
+    make = jax.jit(lambda x, i, key: view.view(x, i, recipe, key))
     key = jax.random.key(3)
     whole = np.asarray(make(images, index, key))
     assert whole.shape == (6, SIZE, SIZE, 3)
@@ -120,7 +120,7 @@ def test_a_view_depends_on_the_index_and_the_key_alone():
 
 def test_eight_devices_make_the_views_of_one():
     recipes, images, index = augment.recipes("barlow", SIZE), crops(16), np.arange(100, 116)
-    make = jax.jit(lambda x, y, i: device.views((x, y), i, recipes, jax.random.key(0)))
+    make = jax.jit(lambda x, y, i: view.views((x, y), i, recipes, jax.random.key(0)))
     one = make(images, images, index)
     mesh = Mesh(np.array(jax.devices()), ("data",))
     shard = NamedSharding(mesh, PartitionSpec("data"))
@@ -133,4 +133,4 @@ def test_eight_devices_make_the_views_of_one():
 
 def test_wrong_number_of_views_is_refused():
     with pytest.raises(ValueError, match="1 crops for 2 recipes"):
-        device.views((crops(2),), np.arange(2), augment.recipes("barlow", SIZE), jax.random.key(0))
+        view.views((crops(2),), np.arange(2), augment.recipes("barlow", SIZE), jax.random.key(0))

@@ -6,15 +6,15 @@ import tensorflow as tf
 
 from jax_bt.augment import Crop
 from jax_bt.augment.choices import COUNT
-from jax_bt.data import sampling
+from jax_bt.augment.host import crop_box
 
 DRAWS = 20_000
 
 
 def boxes(shape, crop, count, seed=0):
     """(count, 4) boxes of random resized crops of an image of this shape."""
-    uniform = np.random.default_rng(seed).uniform(size=(count, sampling.BOX_COUNT))
-    return sampling.random_box(shape, crop, uniform.astype(np.float32)).numpy()
+    uniform = np.random.default_rng(seed).uniform(size=(count, crop_box.BOX_COUNT))
+    return crop_box.random_box(shape, crop, uniform.astype(np.float32)).numpy()
 
 
 @pytest.mark.parametrize("shape", [(375, 500), (32, 32)])
@@ -72,24 +72,24 @@ def split_mix(state, count):
 @pytest.mark.parametrize("seed", [(0, 0), (1, 2), (-1, -(2**31)), (2**31 - 1, 77)])
 def test_numbers_are_those_of_splitmix64(seed):
     upper, lower = (word % 2**32 for word in seed)
-    expected = split_mix((upper << 32) + lower, COUNT + sampling.BOX_COUNT)
-    choices, box = sampling.uniforms(tf.constant(seed, tf.int32))
+    expected = split_mix((upper << 32) + lower, COUNT + crop_box.BOX_COUNT)
+    choices, box = crop_box.uniforms(tf.constant(seed, tf.int32))
     np.testing.assert_array_equal(np.concatenate([choices, box]), expected)
-    unsigned = sampling.uniforms(tf.constant([upper, lower], tf.uint32))
+    unsigned = crop_box.uniforms(tf.constant([upper, lower], tf.uint32))
     np.testing.assert_array_equal(unsigned[0], choices)
 
 
 def test_many_seeds_at_once_get_the_numbers_of_one():
     seeds = np.random.default_rng(0).integers(-(2**31), 2**31, (5, 3, 2)).astype(np.int32)
-    choices, box = sampling.uniforms(seeds)
+    choices, box = crop_box.uniforms(seeds)
     assert choices.shape == (5, 3, COUNT)
-    one, other = sampling.uniforms(seeds[4, 1])
+    one, other = crop_box.uniforms(seeds[4, 1])
     np.testing.assert_array_equal(choices[4, 1], one)
     np.testing.assert_array_equal(box[4, 1], other)
     numbers = np.concatenate([choices, box], axis=-1)
     assert len(np.unique(numbers)) > 0.999 * numbers.size
     assert 0 <= numbers.min() and numbers.max() < 1
-    many = np.concatenate(sampling.uniforms(np.arange(20_000).reshape(-1, 2)), axis=-1)
+    many = np.concatenate(crop_box.uniforms(np.arange(20_000).reshape(-1, 2)), axis=-1)
     assert abs(many.mean() - 0.5) < 0.002  # seeds that differ in one bit: five standard errors
     correlation = np.corrcoef(many.T) - np.eye(many.shape[1])
     assert np.abs(correlation).max() < 0.05

@@ -3,7 +3,7 @@
 import pytest
 import tensorflow_datasets as tfds
 
-from jax_bt.data import splits
+from jax_bt.data.sources import splits
 from jax_bt.errors import DataError
 
 SIZES = {"train": 1297, "test": 503}

@@ -1,0 +1,198 @@
+"""A trained encoder to use: loaded from a run or a file of weights, called with images."""
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+from numpy.typing import ArrayLike
+
+from jax_bt import config, data, evaluate, models, weights
+from jax_bt.devices.mesh import make_mesh, replicated, sharded
+from jax_bt.errors import UsageError, WeightsError
+from jax_bt.methods import Variables
+from jax_bt.train import checkpoint, workdir
+from jax_bt.train.build import Run, build
+from jax_bt.weights import Card
+
+WEIGHTS, CARD = "encoder.safetensors", "card.json"
+LAYERS = ("pooled", "layer1", "layer2", "layer3", "layer4", "embedding")
+
+
+class Encoder:
+    """An encoder with its weights and what it must be fed.
+
+    Attributes:
+      module: Flax module, from normalised images (N, H, W, C) to features (N, F).
+      variables: {"params": ..., "batch_stats": ...} of the module.
+      card: size, normalisation and origin.
+      head: (module, variables) of the projector, where they were loaded, else None.
+    """
+
+    def __init__(
+        self, module: Any, variables: Variables, card: Card, head: tuple[Any, Any] | None = None
+    ):
+        self.module, self.variables, self.card, self.head = module, variables, card, head
+
+    def __call__(self, images: ArrayLike, *, batch: int = 256, layer: str = "pooled") -> np.ndarray:
+        """Features of images, with the resize and the normalisation of the training's evaluation.
+
+        Args:
+          images: (N, H, W, C) uint8, or floats in [0, 1]; any size.
+          batch: images per step.
+          layer: "pooled", a stage "layer1" to "layer4" (mean over space), or "embedding" (the
+            projector's output, where it was loaded).
+
+        Returns:
+          (N, F) float32, in order.
+
+        Raises:
+          DataError: images of another shape, dtype or range.
+          UsageError: a layer that there is not.
+        """
+        images = np.asarray(images)
+        source = data.from_arrays({"images": images}, name="images")
+        batches = data.examples(
+            source, "images", recipe=self.card.evaluation, batch=min(batch, len(images))
+        )
+        return evaluate.extract(self.apply(layer), batches)[0]
+
+    def apply(self, layer: str = "pooled") -> Callable[[np.ndarray], Array]:
+        """The compiled function from normalised images (B, S, S, C) to features (B, F).
+
+        It runs on all devices of this process, each with its share of the batch.
+
+        Raises:
+          UsageError: a layer that there is not.
+        """
+        mesh = make_mesh(jax.local_devices())
+        function = jax.jit(
+            functools.partial(_features, self.module, self.head and self.head[0], layer),
+            in_shardings=(replicated(mesh), sharded(mesh)),
+        )
+        variables = (self.variables, self.head and self.head[1])
+        if layer not in LAYERS or (layer == "embedding" and self.head is None):
+            have = [name for name in LAYERS if name != "embedding" or self.head is not None]
+            raise UsageError(f"--layer={layer}: choose one of {', '.join(have)}")
+        variables = jax.device_put(variables, replicated(mesh))
+
+        def call(images: np.ndarray) -> Array:
+            missing = -len(images) % mesh.size
+            padded = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+            return function(variables, padded)[: len(images)]
+
+        return call
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The weights by torchvision's names."""
+        return weights.to_torchvision(jax.device_get(self.variables))
+
+
+def _features(module: Any, head: Any, layer: str, variables: tuple, images: Array) -> Array:
+    own, of_head = variables
+    pooled, seen = module.apply(own, images, train=False, mutable=["intermediates"])
+    if layer == "pooled":
+        return pooled
+    if layer == "embedding":
+        return head.apply(of_head, pooled, train=False)
+    if layer not in seen["intermediates"]:
+        raise UsageError(f"--layer={layer}: the encoder has {', '.join(seen['intermediates'])}")
+    return jax.numpy.mean(seen["intermediates"][layer][0].astype(pooled.dtype), axis=(1, 2))
+
+
+def load(path: str | os.PathLike[str], *, step: int | None = None) -> Encoder:
+    """Loads a trained encoder.
+
+    Args:
+      path: a run's folder, or a file of weights of a ResNet: .safetensors, .npz, .pth, .pt,
+        .pth.tar or .ckpt in torchvision's layout under any known prefix (``weights.read``).
+      step: of a run, the checkpoint of that step in place of the finished encoder; 0 stands for
+        the newest checkpoint. The projector is then loaded too.
+
+    Returns:
+      The encoder; call it with images.
+
+    Raises:
+      WeightsError: nothing there, or nothing usable.
+      CheckpointError: the checkpoint is damaged or of another model.
+    """
+    folder = workdir.path(path)
+    if not folder.is_dir():
+        return _of_file(folder)
+    if step is None and (folder / WEIGHTS).exists():
+        card = Card.from_json((folder / CARD).read_text(), str(folder / CARD))
+        variables = weights.from_torchvision(weights.read(folder / WEIGHTS))
+        return Encoder(models.make(**card.encoder), variables, card)
+    return _of_checkpoint(folder, step or 0)
+
+
+def _of_file(path: Any) -> Encoder:
+    if not path.exists():
+        raise WeightsError(f"{path} does not exist: give a run's folder or a file of weights")
+    arrays = weights.read(path)
+    variables = weights.from_torchvision(arrays)
+    beside = path.parent / CARD
+    card = Card.from_json(beside.read_text(), str(beside)) if beside.exists() else Card()
+    if card.encoder:
+        return Encoder(models.make(**card.encoder), variables, card)
+    channels = arrays["conv1.weight"].shape[1]
+    if channels != len(card.mean):
+        raise WeightsError(
+            f"{path} takes images of {channels} channels, and without a {CARD} beside it nobody "
+            "knows their mean and deviation"
+        )
+    return Encoder(weights.resnet_of(arrays), variables, card)
+
+
+def _of_checkpoint(folder: Any, step: int) -> Encoder:
+    run = run_of(folder)
+    like = jax.eval_shape(run.init_state)
+    state = checkpoint.read(folder / "checkpoints", like, step=step or None)
+    return of_run(run, state.variables, int(state.step))
+
+
+def run_of(folder: Any) -> Run:
+    """The run that a folder records, built anew on this machine's devices.
+
+    Raises:
+      WeightsError: the folder holds no run.
+    """
+    recorded, length = folder / workdir.CONFIG, folder / workdir.RUN
+    if not recorded.exists() or not length.exists():
+        raise WeightsError(f"{folder} holds no run: it has no {workdir.CONFIG}")
+    record, run = json.loads(recorded.read_text()), json.loads(length.read_text())
+    mesh = make_mesh(jax.devices()[:1])
+    c = config.of_record(record)
+    return build(c, mesh, train_size=run["data"]["size"], channels=run["data"].get("channels", 3))
+
+
+def of_run(run: Run, variables: Variables, step: int) -> Encoder:
+    """The encoder and projector of a run's variables, with their card."""
+    recipe = run.data.recipes[0]
+    encoder = {k: v for k, v in run.record["encoder"].items() if k != "norm_group"}
+    text = json.dumps(run.record, sort_keys=True)
+    card = Card(
+        encoder=encoder,
+        image_size=recipe.size,
+        mean=tuple(recipe.mean),
+        std=tuple(recipe.std),
+        eval_fraction=recipe.eval_fraction,
+        eval_method=recipe.eval_method,
+        recipe=run.data.recipe,
+        method=run.method.name,
+        dataset=run.data.name,
+        step=step,
+        config_hash=hashlib.sha256(text.encode()).hexdigest()[:16],
+    )
+
+    def part(name: str) -> Variables:
+        return {kind: tree[name] for kind, tree in variables.items() if tree.get(name)}
+
+    module = run.networks.modules["encoder"].clone(axis_name=None, norm_group=None)
+    projector = run.networks.modules["projector"].clone(axis_name=None, norm_group=None)
+    return Encoder(module, part("encoder"), card, (projector, part("projector")))

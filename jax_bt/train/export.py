@@ -1,0 +1,109 @@
+"""Writes a trained encoder for other programs, and beside every finished run."""
+
+import os
+import pathlib
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+
+from jax_bt import weights
+from jax_bt.errors import UsageError
+from jax_bt.train.encoder import CARD, WEIGHTS, Encoder, load
+from jax_bt.train.workdir import remote, write_whole
+from jax_bt.weights.write_pth import write_pth
+
+FORMATS = {
+    "torchvision": ".pth",
+    "timm": ".pth",
+    "safetensors": ".safetensors",
+    "npz": ".npz",
+    "detectron2": ".pkl",
+    "stablehlo": ".stablehlo",
+}
+
+
+def leave(encoder: Encoder, folder: epath.Path) -> None:
+    """Leaves encoder.safetensors and card.json in a run's folder, and reads them back.
+
+    What was read is compared with the live encoder: the arrays bit for bit, the features to
+    rounding, since the compiler may choose other kernels.
+
+    Raises:
+      AssertionError: they differ, which is a bug.
+    """
+    target = folder / WEIGHTS
+    if remote(folder):  # the package writes local files only
+        return
+    metadata = {"format": "torchvision", "card": encoder.card.to_json()}
+    weights.write_safetensors(target, encoder.state_dict(), metadata)
+    write_whole(folder / CARD, encoder.card.to_json())
+    size, channels = encoder.card.image_size, len(encoder.card.mean)
+    images = np.random.default_rng(0).normal(size=(2, size, size, channels)).astype(np.float32)
+    found = load(folder)
+    jax.tree.map(np.testing.assert_array_equal, found.variables, jax.device_get(encoder.variables))
+    ours, theirs = (np.asarray(e.apply()(images)) for e in (encoder, found))
+    np.testing.assert_allclose(theirs, ours, rtol=1e-3, atol=1e-3 * np.abs(ours).max())
+
+
+def check_output(form: str, output: str | os.PathLike[str]) -> pathlib.Path:
+    """The path to write to; refused before anything is loaded.
+
+    Raises:
+      UsageError: an unknown format, another suffix, or a folder that does not exist.
+    """
+    if form not in FORMATS:
+        raise UsageError(f"--format={form}: choose one of {', '.join(FORMATS)}")
+    path = pathlib.Path(output).expanduser()
+    if path.suffix != FORMATS[form] or not path.parent.is_dir():
+        raise UsageError(f"--output={output}: give a {FORMATS[form]} file in a folder that exists")
+    return path
+
+
+def export(encoder: Encoder, form: str, output: str | os.PathLike[str]) -> pathlib.Path:
+    """Writes an encoder for other programs.
+
+    Args:
+      encoder: from ``load``.
+      form: "torchvision" (a .pth that torch.load reads; timm's names of a ResNet are the same),
+        "safetensors" and "npz" (the same names), "detectron2" (pickle, and its three config files
+        beside it) or "stablehlo" (the forward pass with its weights, from normalised images (b, S,
+        S, C) float32 to features, for jax.export.deserialize on a CPU, GPU or TPU).
+      output: path of the file.
+
+    Returns:
+      The path.
+
+    Raises:
+      UsageError: an unknown format, or a path that cannot be written.
+      WeightsError: an encoder that the format does not know.
+    """
+    path = check_output(form, output)
+    write: dict[str, Callable[[], object]] = {
+        "torchvision": lambda: write_pth(path, encoder.state_dict()),
+        "timm": lambda: write_pth(path, encoder.state_dict()),
+        "safetensors": lambda: weights.write_safetensors(
+            path, encoder.state_dict(), {"format": "torchvision", "card": encoder.card.to_json()}
+        ),
+        "npz": lambda: np.savez(path, **encoder.state_dict()),
+        "detectron2": lambda: path.write_bytes(weights.to_detectron2(encoder.variables)),
+        "stablehlo": lambda: path.write_bytes(_stablehlo(encoder)),
+    }
+    try:
+        write[form]()
+        path.with_suffix(".json").write_text(encoder.card.to_json())
+    except OSError as error:
+        raise UsageError(f"--output={output} cannot be written: {error.strerror}") from error
+    return path
+
+
+def _stablehlo(encoder: Encoder) -> bytes:
+    """The forward pass with its weights, for any number of images and any kind of device."""
+    size, channels = encoder.card.image_size, len(encoder.card.mean)
+    (count,) = jax.export.symbolic_shape("b")
+    images = jax.ShapeDtypeStruct((count, size, size, channels), jnp.float32)
+    forward = jax.jit(lambda x: encoder.module.apply(encoder.variables, x, train=False))
+    made = jax.export.export(forward, platforms=("cpu", "cuda", "tpu"))(images)
+    return bytes(made.serialize())
