@@ -42,7 +42,7 @@ DOORS = {
     "sklearn": ["data/", "evaluate/"],
     "safetensors": ["weights/"],
     "tensorboardX": ["train/writer.py"],
-    "tqdm": ["train/writer.py"],
+    "tqdm": ["train/features.py", "train/writer.py"],
     "torch": [],
 }  # fmt: skip
 COLLECTIVES = {

@@ -66,7 +66,7 @@ def fit(
     epochs: int,
     mesh: Mesh | None = None,
     seed: int = 0,
-    state: State | None = None,
+    resume: Callable[[State], State] | None = None,
     on_epoch: Callable[[State], None] | None = None,
 ) -> State:
     """Trains every classifier on the features of the same batches, and tests after every epoch.
@@ -84,7 +84,7 @@ def fit(
       epochs: in all, those of ``state`` included.
       mesh: the devices to use; None for those of this process.
       seed: of the initial weights; the same for every classifier.
-      state: where to go on.
+      resume: from the state of epoch 0 to the one to go on from, of the same structure.
       on_epoch: called after every epoch with the new state.
 
     Returns:
@@ -103,8 +103,8 @@ def fit(
         (_encode(encode, variables, batch["image"]), batch["label"])
         for batch in _checked(encode, variables, padded(mesh, test, classes))
     ]
-    if state is None:
-        state = _start(classifiers, encoded[0][0], mesh, seed)
+    fresh = _start(classifiers, encoded[0][0], mesh, seed)
+    state = fresh if resume is None else resume(fresh)
     state = state._replace(
         variables=on_devices(mesh, state.variables), opt_state=on_devices(mesh, state.opt_state)
     )
