@@ -109,9 +109,9 @@ def fit(
         variables=on_devices(mesh, state.variables), opt_state=on_devices(mesh, state.opt_state)
     )
     # Nothing is donated: a state that ``on_epoch`` keeps stays readable, and classifiers are small.
-    whole = {"out_shardings": replicated(mesh)}
-    step = jax.jit(functools.partial(_step, encode, dict(classifiers)), **whole)
-    test_step = jax.jit(functools.partial(_test_step, dict(classifiers)), **whole)
+    jit = functools.partial(jax.jit, out_shardings=replicated(mesh))
+    step = jit(functools.partial(_step, encode, dict(classifiers)))
+    test_step = jit(functools.partial(_test_step, dict(classifiers)))
     for epoch in range(state.epoch, epochs):
         rates = {name: float(c.rate(epoch)) for name, c in classifiers.items()}
         heads, opt_state, losses = state.variables, state.opt_state, []

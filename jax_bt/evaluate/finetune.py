@@ -88,14 +88,14 @@ def run(
       facebookresearch/barlowtwins evaluate.py --weights finetune; Zbontar et al. 2021, table 2.
     """
     mesh = mesh_or_own(mesh)
-    whole = {"out_shardings": replicated(mesh)}
     state = State(0, *_start(apply, on_devices(mesh, variables), test, preset, classes, seed))
     state = state if resume is None else resume(state)
     state = state._replace(
         variables=on_devices(mesh, state.variables), opt_state=on_devices(mesh, state.opt_state)
     )
-    step = jax.jit(functools.partial(_step, apply, preset), **whole)
-    test_step = jax.jit(functools.partial(_test_step, apply), **whole)
+    jit = functools.partial(jax.jit, out_shardings=replicated(mesh))
+    step = jit(functools.partial(_step, apply, preset))
+    test_step = jit(functools.partial(_test_step, apply))
     for epoch in range(state.epoch, preset.epochs):
         factor = preset.factor(epoch)
         rates = {"head": factor * preset.head_rate, "encoder": factor * preset.encoder_rate}
