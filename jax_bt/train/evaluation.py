@@ -10,7 +10,6 @@ import numpy as np
 from jax_bt import data, evaluate
 from jax_bt.data import Source
 from jax_bt.data.sources import splits
-from jax_bt.errors import UsageError
 from jax_bt.methods import Variables
 from jax_bt.train.build import Run
 
@@ -63,21 +62,13 @@ def check(run: Run, source: Source) -> None:
     """
     if why_not(run, source):
         return
-    size = source.size(run.data.probe)
-    for protocol in run.evaluation.protocols:
-        evaluate.check_size(protocol, size)
-    if size > evaluate.MOST_EXAMPLES:
-        return
-    labels = source.labels(run.data.probe)
-    counts = np.unique(labels[labels >= 0], return_counts=True)[1] if labels is not None else []
-    least = min(counts, default=0)
-    for protocol in run.evaluation.protocols:
-        per_class = evaluate.labels_per_class(protocol)
-        if per_class and per_class > least:
-            raise UsageError(
-                f"evaluate.protocols: {protocol!r} draws {per_class} labels per class, but a class "
-                f"of {run.data.name} {run.data.probe} has {least}"
-            )
+    size, counts = source.size(run.data.probe), None
+    if size <= evaluate.MOST_EXAMPLES:  # reading the labels takes no time then
+        labels = source.labels(run.data.probe)
+        counts = np.unique(labels[labels >= 0], return_counts=True)[1]
+    where = f"{run.data.name} {run.data.probe}"
+    for name in run.evaluation.protocols:
+        evaluate.find(name).check(examples=size, counts=counts, where=where)
 
 
 def features(run: Run, source: Source, stages: Mapping[str, Variables]) -> dict[str, Features]:
