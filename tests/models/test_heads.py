@@ -8,7 +8,7 @@ from jax.sharding import PartitionSpec as P
 
 from jax_bt import stats
 from jax_bt.devices.mesh import AXIS, make_mesh
-from jax_bt.models import MLP, Linear, Prototypes
+from jax_bt.models import MLP, Linear
 
 
 def paths(module, width=6):
@@ -84,19 +84,18 @@ def test_linear_starts_as_torchs():
     assert len(np.unique(rows)) > 0.95 * rows.size  # no block is drawn twice
 
 
-def test_linear_takes_other_initialisers():
-    zeros = jax.nn.initializers.zeros
-    module = Linear(2, kernel_init=zeros, bias_init=zeros)
-    made = module.init(jax.random.key(0), jnp.ones((1, 3)))
-    np.testing.assert_array_equal(module.apply(made, jnp.ones((4, 3))), np.zeros((4, 2)))
-
-
-def test_prototypes_score_by_inner_product():
-    module = Prototypes(5)
-    x = jax.random.normal(jax.random.key(1), (7, 3))
+def test_linear_without_bias_scores_by_inner_product():
+    """As SwAV's prototypes do."""
+    module = Linear(5, use_bias=False)
+    x = np.random.default_rng(1).normal(size=(7, 3)).astype(np.float32)
     made = module.init(jax.random.key(0), x)
-    assert made["params"]["kernel"].shape == (3, 5)
-    np.testing.assert_allclose(module.apply(made, x), x @ made["params"]["kernel"], rtol=1e-6)
+    assert paths(module, 3) == {"params/kernel": (3, 5)}
+    expected = x.astype(np.float64) @ np.float64(made["params"]["kernel"])
+    np.testing.assert_allclose(module.apply(made, x), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_width_out_is_the_results():
+    assert MLP((8, 3)).width_out == 3
 
 
 def test_eight_devices_are_one():
