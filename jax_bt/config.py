@@ -113,6 +113,8 @@ FIELDS = (
     ),
     Field("encoder_b.name", str, None, "the second branch's encoder, where it differs"),
     Field("encoder_b.width", int, "[1, 64]", "its width, where it differs"),
+    Field("init.weights", str, None, "file of weights, or a run's folder, to start from"),
+    Field("init.parts", ("encoder",), None, 'what starts from it: "encoder", "projector"'),
     Field("optimizer.name", "lars", tuple(optim.OPTIMIZERS), "a function of jax_bt/optim"),
     Field("optimizer.learning_rate", 0.2, NOT_NEGATIVE, "peak, times batch_size / 256"),
     Field(
@@ -163,6 +165,18 @@ FIELDS = (
         ("knn", "linear"),
         None,
         'of jax_bt/evaluate: "knn", "linear", "linear_<n>" (n labels per class, five draws)',
+    ),
+    Field(
+        "evaluate.every",
+        float,
+        POSITIVE,
+        "epochs between kNN evaluations of a part of the data while training",
+    ),
+    Field(
+        "evaluate.online",
+        True,
+        None,
+        "train a linear classifier beside the encoder and without effect on it, where there are labels",
     ),
     Field("evaluate.train", str, None, "split whose labels the probes see; None: data.train"),
     Field("evaluate.baselines", False, None, "evaluate raw pixels and the untrained encoder too"),

@@ -1,4 +1,4 @@
-"""Measures of a batch of embeddings that a falling loss does not show: deviation, rank, spectrum.
+"""Measures what a falling loss does not show of embeddings: deviation, rank, spectrum.
 
 Every function takes a batch of representations or embeddings (N, D) of DIFFERENT images, as one
 array: a host array, one device's, or a global sharded one. All are pure and jitted. With n rows and
@@ -162,7 +162,7 @@ def _rows(z: Array, rows: int) -> Array:
         raise ValueError(f"z must be (N, D) with at least 2 rows and 2 dimensions, got {z.shape}")
     if rows < 2:
         raise ValueError(f"rows must be at least 2, got {rows}")
-    # Evenly spaced, not the first: data sets in fixed order start with one class.
+    # Evenly spaced, since data sets in a fixed order start with one class.
     return z[_spaced(z.shape[0], rows)]
 
 

@@ -1,4 +1,4 @@
-"""Statistics of the global batch: the only file with collectives.
+"""Computes statistics of the global batch; no other file has collectives.
 
 Every function takes the local shard of a batch and ``axis_name``. With ``axis_name=None`` the array
 at hand is the whole batch (one device, or ``jit`` over a sharded global array); under ``shard_map``
@@ -36,9 +36,9 @@ def all_mean(x: Array, axis_name: str | None = None) -> Array:
 
 
 def vary(tree: Any, axis_name: str | None = None) -> Any:
-    """The same arrays, but each shard's own in the eyes of ``shard_map``.
+    """Marks replicated arrays as varying over the mesh axis.
 
-    Their gradient is summed over the shards here, once, instead of wherever they meet sharded data.
+    Their gradient is then summed over the shards here, once, and not at each use of them.
     """
     return tree if axis_name is None else lax.pcast(tree, axis_name, to="varying")
 
@@ -77,8 +77,8 @@ def mean_and_variance(
 def group_mean(x: Array, group_size: int, axis_name: str) -> Array:
     """Mean of ``x`` over this shard's group of ``group_size`` consecutive shards, elementwise.
 
-    A psum of one row a group stands in for ``axis_index_groups``, which ``shard_map`` refuses while
-    it checks replication.
+    A psum of one row per group stands in for ``axis_index_groups``, which ``shard_map`` refuses
+    while it checks replication.
 
     Args:
       x: the shard's value, any shape, float.
@@ -111,9 +111,9 @@ def shard_index(axis_name: str | None = None) -> Array | int:
 def all_gather(x: Array, axis: int = 0, axis_name: str | None = None) -> Array:
     """The global array from its shards along ``axis``, in the order of the devices.
 
-    The gradient is exact: every shard receives the sum of what all of them ask of its part. What is
-    computed from the result counts as the shard's own (it "varies" over the axis), so a loss ends
-    in ``all_mean`` or ``all_sum`` over the shards' shares: then it may leave ``shard_map`` with
+    The gradient is exact: every shard receives the sum over all shards of the gradients of its
+    part. The result varies over the axis for ``shard_map``, so that a loss made of it ends in
+    ``all_mean`` or ``all_sum`` over the shards' shares. It may then leave ``shard_map`` with
     ``out_specs=P()``, and under ``pmap`` the mean of the shards' gradients is the gradient.
     """
     return x if axis_name is None else lax.all_gather(x, axis_name, axis=axis, tiled=True)
@@ -185,25 +185,6 @@ def l2_normalize(x: Array, axis: int = -1, eps: float = 1e-12) -> Array:
     x = wide(x)
     square = jnp.sum(jnp.square(x), axis=axis, keepdims=True)
     return x * inverse_sqrt(jnp.where(square > 0, jnp.maximum(square, eps**2), 0))
-
-
-def covariance(
-    x: Array, ddof: int = 1, axis_name: str | None = None, precision: str | None = "highest"
-) -> Array:
-    """Covariance matrix of the global batch: (x - mean)^T (x - mean) / (N - ddof).
-
-    Args:
-      x: (n, D) local shard, any floating dtype.
-      ddof: 1 for the unbiased estimate.
-      axis_name: mapped axis, or None.
-      precision: of the matrix product (``jax.lax.Precision``).
-
-    Returns:
-      (D, D) array, float32 or wider.
-    """
-    x = wide(x) - mean(x, axis_name=axis_name)
-    count = x.shape[0] * axis_size(axis_name) - ddof
-    return all_sum(jnp.matmul(x.T, x, precision=precision), axis_name) / count
 
 
 def cross_correlation(

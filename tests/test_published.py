@@ -1,110 +1,214 @@
-"""The numbers of the published recipes as a run has them: rates at their batch, ends, fields."""
+"""What a run makes of each config is what its source says: rates at their peak and end, options.
+
+Sources state rates per batch, warm-up in epochs and decays in their own code's terms; a run turns
+the fields of a config into steps and rates. Each row below is read off the file that it links to.
+"""
 
 import pathlib
 import runpy
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import pytest
 
-from jax_bt import mesh as meshes
-from jax_bt import run
+from jax_bt.devices.mesh import make_mesh
+from jax_bt.train.build import build
 
 CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
 SIZES = {"imagenet2012": 1281167, "cifar10": 50000}
+GITHUB = "https://github.com/"
+BYOL = GITHUB + "google-deepmind/deepmind-research/blob/master/byol/configs/byol.py"
+SOLO = GITHUB + "vturrisi/solo-learn/blob/main/scripts/pretrain/cifar/"
+W_MSE = GITHUB + "htdt/self-supervised#usage"
+VICREG = GITHUB + "facebookresearch/vicreg/blob/main/main_vicreg.py"
+# solo-learn's LARS: eta, clip_lr, exclude_bias_n_norm; its warm-up starts at 3e-5 (of 0.3)
+SOLO_LARS = {
+    "optimizer.trust_coefficient": 0.02,
+    "optimizer.clip": True,
+    "optimizer.adapt_biases": False,
+    "optimizer.warmup_fraction": 1e-4,
+}
 
-# batch, epochs, optimiser, peak rate, last rate, weight decay, warm-up steps
+
+class Recipe(NamedTuple):
+    """Numbers of a source; rates are those at its batch."""
+
+    source: str
+    batch: int
+    epochs: int
+    optimizer: str
+    peak: float
+    last: float
+    decay: float
+    warmup: int  # steps
+    fields: dict[str, Any]
+
+
 RECIPES = {
-    "barlow_r50": (2048, 1000, "lars", 1.6, 1.6e-3, 1e-6, 6250),
-    "vicreg_r50": (2048, 1000, "lars", 1.6, 1.6e-3, 1e-6, 6250),
-    "vicreg_r50x2": (2048, 1000, "lars", 1.6, 1.6e-3, 1e-6, 6250),
-    "vicreg_r200x2": (2048, 1000, "lars", 1.6, 1.6e-3, 1e-6, 6250),
-    "byol_r50": (4096, 1000, "lars", 3.2, 0, 1.5e-6, 3120),
-    "simclr_r50": (4096, 1000, "lars_inside", 4.8, 0, 1e-6, 3120),
-    "simsiam_r50": (512, 100, "sgd", 0.1, 0, 1e-4, 0),
-    "moco_v2_r50": (256, 200, "sgd", 0.03, 0, 1e-4, 0),
-    "moco_v3_r50": (4096, 1000, "lars", 4.8, 0, 1.5e-6, 3120),
-    "swav_r50": (4096, 800, "larc", 4.8, 4.8e-3, 1e-6, 3120),
-    "w_mse_r50": (256, 400, "adam", 2e-3, 8e-5, 1e-6, 500),
-    "barlow_cifar10": (256, 1000, "larc", 0.3, 0, 1e-4, 1950),
-    "vicreg_cifar10": (256, 1000, "larc", 0.3, 0, 1e-4, 1950),
-    "byol_cifar10": (256, 1000, "larc", 1.0, 0, 1e-5, 1950),
-    "simclr_cifar10": (256, 1000, "larc", 0.4, 0, 1e-4, 1950),
-    "simsiam_cifar10": (256, 1000, "sgd", 0.5, 0, 1e-5, 1950),
-    "moco_v2_cifar10": (512, 800, "sgd", 0.24, 0, 5e-4, 0),
-    "moco_v3_cifar10": (256, 1000, "larc", 0.3, 0, 1e-6, 1950),
-    "swav_cifar10": (256, 1000, "larc", 0.6, 0, 1e-6, 1950),
-    "w_mse_cifar10": (512, 1000, "adam", 3e-3, 1.2e-4, 1e-6, 500),
-}
-# What else a recipe has of its own: (field of the config, value)
-FIELDS = {
-    "barlow_r50": [("loss.lambd", 0.0051), ("heads.projector", (8192,) * 3)],
-    "vicreg_r200x2": [("encoder.width", 2), ("heads.projector", (8192,) * 3)],
-    "byol_r50": [("target.momentum", 0.996)],
-    "simclr_r50": [("loss.temperature", 0.1), ("gradient_scale", 2.0)],
-    "simsiam_r50": [("optimizer.constant", ("predictor",)), ("optimizer.per_epoch", True)],
-    "moco_v2_r50": [
-        ("target.queue_size", 65536),
-        ("target.momentum", 0.999),
-        ("loss.temperature", 0.2),
-        ("optimizer.per_epoch", True),
-        ("encoder.zero_init_residual", False),
-    ],
-    "moco_v3_r50": [("target.momentum", 0.996), ("loss.temperature", 1.0)],
-    "swav_r50": [
-        ("loss.freeze_steps", 313),
-        ("heads.prototypes", 3000),
-        ("loss.temperature", 0.1),
-        ("loss.epsilon", 0.05),
-        ("loss.iterations", 3),
-        ("optimizer.clip", False),
-        ("optimizer.adapt_biases", True),
-    ],
-    "w_mse_r50": [("data.views", 4), ("loss.whitening_size", 256)],
-    "barlow_cifar10": [("gradient_scale", 0.1), ("optimizer.trust_coefficient", 0.02)],
-    "vicreg_cifar10": [("loss.halve_variance", False), ("optimizer.clip", True)],
-    "byol_cifar10": [("target.momentum", 0.99), ("optimizer.adapt_biases", False)],
-    "simclr_cifar10": [("loss.temperature", 0.2), ("heads.norm", False)],
-    "moco_v2_cifar10": [("data.recipe", "cifar_lightly"), ("target.queue_size", 8192)],
-    "moco_v3_cifar10": [("loss.temperature", 0.2), ("target.momentum", 0.99)],
-    "swav_cifar10": [("target.queue_size", 3840), ("target.queue_start", 50 * 195)],
-    "w_mse_cifar10": [("heads.projector", (1024, 64)), ("loss.whitening_size", 128)],
+    "barlow_r50": Recipe(
+        GITHUB + "facebookresearch/barlowtwins/blob/main/main.py",
+        *(2048, 1000, "lars", 1.6, 1.6e-3, 1e-6, 6250),
+        {"loss.lambd": 0.0051, "heads.projector": (8192,) * 3},
+    ),
+    "vicreg_r50": Recipe(VICREG, 2048, 1000, "lars", 1.6, 1.6e-3, 1e-6, 6250, {}),
+    "vicreg_r50x2": Recipe(
+        VICREG, 2048, 1000, "lars", 1.6, 1.6e-3, 1e-6, 6250, {"encoder.width": 2}
+    ),
+    "vicreg_r200x2": Recipe(
+        VICREG, 2048, 1000, "lars", 1.6, 1.6e-3, 1e-6, 6250, {"encoder.name": "resnet200"}
+    ),
+    "byol_r50": Recipe(BYOL, 4096, 1000, "lars", 3.2, 0, 1.5e-6, 3120, {"target.momentum": 0.996}),
+    "simclr_r50": Recipe(
+        GITHUB + "google-research/simclr/blob/master/tf2/run.py",
+        *(4096, 1000, "lars_inside", 4.8, 0, 1e-6, 3120),
+        {"loss.temperature": 0.1, "gradient_scale": 2.0},  # it sums the two views' means
+    ),
+    "simsiam_r50": Recipe(
+        GITHUB + "facebookresearch/simsiam#unsupervised-pre-training",
+        *(512, 100, "sgd", 0.1, 0, 1e-4, 0),
+        {
+            "optimizer.rules": (("^predictor/", {"rate": "constant"}),),  # --fix-pred-lr
+            "optimizer.per_epoch": True,
+        },
+    ),
+    "moco_v2_r50": Recipe(
+        GITHUB + "facebookresearch/moco#unsupervised-training",
+        *(256, 200, "sgd", 0.03, 0, 1e-4, 0),
+        {
+            "target.queue_size": 65536,
+            "target.momentum": 0.999,
+            "loss.temperature": 0.2,
+            "optimizer.per_epoch": True,
+            "encoder.zero_init_residual": False,
+        },
+    ),
+    "moco_v3_r50": Recipe(
+        GITHUB + "facebookresearch/moco-v3/blob/main/CONFIG.md",
+        *(4096, 1000, "lars", 4.8, 0, 1.5e-6, 3120),
+        {"target.momentum": 0.996, "loss.temperature": 1.0},
+    ),
+    "swav_r50": Recipe(
+        GITHUB + "facebookresearch/swav/blob/main/scripts/swav_800ep_pretrain.sh",
+        *(4096, 800, "larc", 4.8, 4.8e-3, 1e-6, 3120),
+        {
+            "optimizer.warmup_fraction": 0.3 / 4.8,
+            "loss.freeze_steps": 313,
+            "heads.prototypes": 3000,
+            "loss.temperature": 0.1,
+            "loss.epsilon": 0.05,
+            "loss.iterations": 3,
+            "optimizer.clip": None,
+            "optimizer.adapt_biases": None,
+        },
+    ),
+    "w_mse_r50": Recipe(  # of its authors' larger images: none of theirs is for ImageNet
+        W_MSE,
+        *(256, 400, "adam", 2e-3, 8e-5, 1e-6, 500),
+        {"data.views": 4, "loss.whitening_size": 256, "heads.projector": (1024, 128)},
+    ),
+    "barlow_cifar10": Recipe(
+        SOLO + "barlow.yaml",
+        *(256, 1000, "larc", 0.3, 0, 1e-4, 1950),
+        {"gradient_scale": 0.1, "loss.lambd": 0.0051, **SOLO_LARS},  # scale_loss
+    ),
+    "vicreg_cifar10": Recipe(
+        SOLO + "vicreg.yaml",
+        *(256, 1000, "larc", 0.3, 0, 1e-4, 1950),
+        {"loss.halve_variance": False, "heads.projector": (2048,) * 3, **SOLO_LARS},
+    ),
+    "byol_cifar10": Recipe(
+        SOLO + "byol.yaml",
+        *(256, 1000, "larc", 1.0, 0, 1e-5, 1950),
+        {"target.momentum": 0.99, **SOLO_LARS},
+    ),
+    "simclr_cifar10": Recipe(
+        SOLO + "simclr.yaml",
+        *(256, 1000, "larc", 0.4, 0, 1e-4, 1950),
+        {"loss.temperature": 0.2, "heads.projector": (2048, 256), **SOLO_LARS},
+    ),
+    "simsiam_cifar10": Recipe(
+        SOLO + "simsiam.yaml",
+        256,
+        1000,
+        "sgd",
+        0.5,
+        0,
+        1e-5,
+        1950,
+        {"heads.predictor": (512, 2048)},
+    ),
+    "moco_v3_cifar10": Recipe(
+        SOLO + "mocov3.yaml",
+        *(256, 1000, "larc", 0.3, 0, 1e-6, 1950),
+        {"loss.temperature": 0.2, "target.momentum": 0.99, **SOLO_LARS},
+    ),
+    "swav_cifar10": Recipe(
+        SOLO + "swav.yaml",
+        *(256, 1000, "larc", 0.6, 0, 1e-6, 1950),
+        {
+            "heads.prototypes": 3000,
+            "loss.freeze_steps": 2 * 195,  # epochs
+            "target.queue_size": 3840,
+            "target.queue_start": 50 * 195,
+            **SOLO_LARS,
+        },
+    ),
+    "moco_v2_cifar10": Recipe(
+        GITHUB + "lightly-ai/lightly/blob/master/docs/source/getting_started/benchmarks/"
+        "cifar10_benchmark.py",
+        *(512, 800, "sgd", 0.24, 0, 5e-4, 0),
+        {"target.queue_size": 8192, "target.momentum": 0.99, "loss.temperature": 0.1},
+    ),
+    "w_mse_cifar10": Recipe(
+        W_MSE,
+        *(512, 1000, "adam", 3e-3, 1.2e-4, 1e-6, 500),
+        {"heads.projector": (1024, 64), "loss.whitening_size": 128},
+    ),
 }
 
 
-def build(name):
+def made(name):
     c = runpy.run_path(str(CONFIGS / f"{name}.py"))["get_config"]()
-    return c, run.build(c, SIZES[c.data.name], meshes.make_mesh(jax.devices()[:1]))
+    return c, build(c, make_mesh(jax.devices()[:1]), train_size=SIZES[c.data.name])
+
+
+def value(c, field):
+    for part in field.split("."):
+        c = c[part]
+    return c
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_is_the_published_one(name):
-    c, built = build(name)
-    batch, epochs, optimizer, peak, last, weight_decay, warmup = RECIPES[name]
-    assert (c.batch_size, c.epochs, c.optimizer.name) == (batch, epochs, optimizer)
-    assert c.optimizer.weight_decay == weight_decay
-    rate = built.rates["learning_rate"]
-    np.testing.assert_allclose(rate(warmup), peak, rtol=1e-6)
-    np.testing.assert_allclose(rate(built.total_steps), last, rtol=1e-4, atol=1e-9)
-    if warmup:
-        assert rate(warmup - 1) < rate(warmup)
-        start = {"swav_r50": 0.3}.get(name, 1e-4 * peak if optimizer == "larc" else None)
-        if start is not None:
-            np.testing.assert_allclose(rate(0), start, rtol=1e-5)
-    for field, value in FIELDS.get(name, ()):
-        found = c
-        for part in field.split("."):
-            found = found[part]
-        assert found == value, field
+    recipe, (c, run) = RECIPES[name], made(name)
+    assert run.data.batch_size == recipe.batch
+    assert run.total_steps == recipe.epochs * (SIZES[c.data.name] // recipe.batch)
+    assert (c.optimizer.name, c.optimizer.weight_decay) == (recipe.optimizer, recipe.decay)
+    rate = run.rates["learning_rate"]
+    np.testing.assert_allclose(rate(recipe.warmup), recipe.peak, rtol=1e-12)
+    np.testing.assert_allclose(rate(run.total_steps), recipe.last, rtol=1e-12, atol=1e-15)
+    if recipe.warmup:
+        start = 0 if c.optimizer.drops else recipe.peak * c.optimizer.warmup_fraction
+        np.testing.assert_allclose(rate(0), start, rtol=1e-12)
+    assert {field: value(c, field) for field in recipe.fields} == recipe.fields
+
+
+def test_every_published_config_has_a_row():
+    """The digits are ours, and IMAX has no published hyper-parameters."""
+    stems = {path.stem for path in CONFIGS.glob("*.py")}
+    ours = {stem for stem in stems if stem.endswith("_digits") or stem.startswith("imax_")}
+    assert stems - ours == set(RECIPES)
 
 
 def test_barlow_twins_biases_have_their_own_rate():
-    rate = build("barlow_r50")[1].rates["bias_learning_rate"]
-    np.testing.assert_allclose([rate(0), rate(6250), rate(625000)], [0, 0.0384, 3.84e-5], rtol=1e-6)
+    """0.0048 * 2048 / 256 (--learning-rate-biases of its main.py), down to a thousandth."""
+    rate = made("barlow_r50")[1].rates["bias_learning_rate"]
+    np.testing.assert_allclose([rate(0), rate(6250), rate(625000)], [0, 0.0384, 3.84e-5])
 
 
 def test_the_rates_of_w_mse_fall_twice():
-    _, built = build("w_mse_cifar10")
-    steps = built.total_steps - 97 * np.array([51, 50, 25])
-    rates = built.rates["learning_rate"](steps)
-    np.testing.assert_allclose(rates, [3e-3, 6e-4, 1.2e-4], rtol=1e-6)
+    """To a fifth 50 and 25 epochs before the end (MultiStepLR of its train.py)."""
+    _, run = made("w_mse_cifar10")
+    steps = run.total_steps - 97 * np.array([51, 50, 25])
+    np.testing.assert_allclose(run.rates["learning_rate"](steps), [3e-3, 6e-4, 1.2e-4])

@@ -1,122 +1,124 @@
-"""Protocols by name, and every kind of features under each of them."""
+"""Protocols found by name: the files of this folder without a leading underscore.
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+A name is that of a file, or of a file and one of its presets: "knn", "knn_20", "linear_5",
+"linear_sgd_vicreg". A file has
 
-from numpy.typing import ArrayLike
+    TITLE    what people read
+    NEEDS    what it runs on: "features" of every example; "images" in batches and a frozen encoder
+             to features; "maps", the same to the maps of its last stage; "encoder", images in
+             batches and an encoder that is trained
+    LABELS   "class" (one integer per example), "several" (present or absent, by class) or "none";
+             "class" where it is missing
+    PRESETS  records by name; "" is what the file's name alone stands for
+    run      the protocol itself, which takes a preset; its arguments follow from NEEDS
+
+and may have
+
+    preset(name)             the record of a family of names, such as any "<k>", or None
+    check(protocol, ...)     refuses before any long work what ``run`` would refuse after it
+"""
+
+import functools
+import importlib
+import pkgutil
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from jax_bt.errors import UsageError
-from jax_bt.evaluate.knn import knn
-from jax_bt.evaluate.linear import MOST_EXAMPLES, few_labels, linear_probe
+from jax_bt.evaluate._presets import Preset
 
-KINDS = {
-    "raw_pixels": "raw pixels",
-    "untrained": "untrained encoder",
-    "trained": "trained encoder",
-}
+PACKAGE = __name__.rpartition(".")[0]
+
+
+class Protocol(NamedTuple):
+    """A protocol with the numbers that its name stands for.
+
+    Attributes:
+      name: as it is typed.
+      module: its file.
+      preset: its numbers.
+    """
+
+    name: str
+    module: ModuleType
+    preset: Preset
+
+    @property
+    def labels(self) -> str:
+        """What an example's label is: "class", "several" or "none"."""
+        return getattr(self.module, "LABELS", "class")
+
+    def check(self, *, examples: int, counts: np.ndarray | None = None, where: str = "") -> None:
+        """Raises UsageError if the protocol cannot take such a labelled data set.
+
+        Args:
+          examples: number of labelled examples.
+          counts: (classes,) examples of each class; None where unknown.
+          where: the data set and split, for the message.
+        """
+        check = getattr(self.module, "check", None)
+        if check is not None:
+            check(self, examples=examples, counts=counts, where=where)
+
+
+@functools.cache
+def names() -> tuple[str, ...]:
+    """The files of this folder without a leading underscore."""
+    path = importlib.import_module(PACKAGE).__path__
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_")))
+
+
+def load(name: str) -> ModuleType:
+    """The module of a file's name."""
+    return importlib.import_module(f"{PACKAGE}.{name}")
+
+
+def presets(name: str) -> tuple[str, ...]:
+    """The named presets of a file, as they are typed."""
+    return tuple("_".join(filter(None, (name, preset))) for preset in load(name).PRESETS)
+
+
+def find(name: Any) -> Protocol:
+    """The protocol of a name.
+
+    Raises:
+      UsageError: there is none; the message lists what there is.
+    """
+    text = str(name)
+    files = [file for file in names() if text == file or text.startswith(f"{file}_")]
+    for file in sorted(files, key=len, reverse=True):  # "linear_sgd" before "linear"
+        module, rest = load(file), text[len(file) + 1 :]
+        preset = module.PRESETS.get(rest)
+        if preset is None and hasattr(module, "preset"):
+            preset = module.preset(rest)
+        if preset is not None:
+            return Protocol(text, module, preset)
+    if files:
+        valid = ", ".join(presets(max(files, key=len)))
+        raise UsageError(f"no protocol {name!r}: choose from {valid}")
+    raise UsageError(f"no protocol {name!r}: choose from {', '.join(names())}")
 
 
 def check_protocol(name: Any) -> None:
-    """Raises UsageError unless there is a protocol of that name."""
-    if name not in ("knn", "linear") and labels_per_class(name) is None:
+    """Raises UsageError unless the name is of a protocol on features with one class per example."""
+    try:
+        protocol = find(name)
+    except UsageError as error:
+        raise UsageError(f"evaluate.protocols: {error}") from None
+    if protocol.module.NEEDS != "features" or protocol.labels != "class":
+        what = {"several": "several labels per example", "none": "no labels: it is no accuracy"}
         raise UsageError(
-            f"evaluate.protocols: no protocol {name!r}; choose from knn, linear, "
-            "linear_<labels per class>"
+            f"evaluate.protocols: {name!r} needs {what.get(protocol.labels, protocol.module.NEEDS)}"
+            f"; choose from those on features of one class each: {', '.join(_of_features())}"
         )
 
 
-def labels_per_class(name: Any) -> int | None:
-    """n of "linear_<n>", None of other names."""
-    count = str(name).removeprefix("linear_")
-    few = str(name).startswith("linear_") and count.isdecimal() and int(count) > 0
-    return int(count) if few else None
-
-
-def check_size(name: str, examples: int) -> None:
-    """Raises UsageError if a protocol cannot take so many labelled examples."""
-    if name.startswith("linear") and examples > MOST_EXAMPLES:
-        raise UsageError(
-            f"evaluate.protocols: {name!r} solves in the memory of one host, for up to "
-            f"{MOST_EXAMPLES:,} examples, not {examples:,}: use 'knn', or a part of the split by "
-            "--config.evaluate.train"
-        )
-
-
-def compare(
-    features: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]],
-    *,
-    protocols: Sequence[str] = ("knn", "linear", "linear_1", "linear_5", "linear_10"),
-    draws: int = 5,
-    seed: int = 0,
-    k: int = 200,
-    temperature: float = 0.1,
-) -> list[dict[str, Any]]:
-    """Evaluates every kind of features under every protocol, the same way.
-
-    A protocol that refuses the features costs its cell: the record then says why.
-
-    Args:
-      features: kind, such as "raw_pixels", "untrained" or "trained" -> (train_x (N, F), train_y
-        (N,), test_x (M, F), test_y (M,)).
-      protocols: "knn", "linear", or "linear_<labels per class>".
-      draws: draws of the few labels.
-      seed: of the draws, the same for every kind.
-      k: neighbours of the kNN.
-      temperature: of the kNN.
-
-    Returns:
-      One record per kind and protocol: {"features", "protocol", "top1": percent or None, "std":
-      percent}, and "error" where top1 is None; "std" is 0 where nothing is drawn.
-
-    Raises:
-      UsageError: an unknown protocol.
-    """
-    for protocol in protocols:
-        check_protocol(protocol)
-    results = []
-    for kind, arrays in features.items():
-        for protocol in protocols:
-            record: dict[str, Any] = {"features": kind, "protocol": protocol}
-            try:
-                if protocol == "knn":
-                    scores = knn(*arrays, k=k, temperature=temperature)
-                elif protocol == "linear":
-                    scores = linear_probe(*arrays)
-                else:
-                    scores = few_labels(*arrays, labels_per_class(protocol), draws, seed)
-                record |= {"top1": scores["top1"], "std": scores.get("std", 0.0)}
-            except ValueError as error:
-                record |= {"top1": None, "std": 0.0, "error": f"{kind}, {protocol}: {error}"}
-            results.append(record)
-    return results
-
-
-def cells(results: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Results as the cells of a table, top-1 in percent.
-
-    Args:
-      results: records of ``compare``; the order of kinds and protocols is kept.
-
-    Returns:
-      One row per kind of features, one column per protocol, headings first.
-    """
-    kinds = list(dict.fromkeys(result["features"] for result in results))
-    protocols = list(dict.fromkeys(result["protocol"] for result in results))
-    shown = {(r["features"], r["protocol"]): percent(r) for r in results}
-    rows = [["top-1 %", *(title(protocol) for protocol in protocols)]]
-    return rows + [[title(kind), *(shown.get((kind, p), "") for p in protocols)] for kind in kinds]
-
-
-def title(name: str) -> str:
-    """What people read for a kind of features or a protocol."""
-    if few := labels_per_class(name):
-        return f"{few} label{'s' * (few > 1)} per class"
-    return KINDS.get(name) or {"knn": "kNN", "linear": "linear probe"}.get(name, name)
-
-
-def percent(result: Mapping[str, Any]) -> str:
-    """One cell: "93.1 ± 0.8", "97.5" where nothing was drawn, "failed" without a number."""
-    if result["top1"] is None:
-        return "failed"
-    spread = f" ± {result['std']:.1f}" if result["std"] else ""
-    return f"{result['top1']:.1f}{spread}"
+def _of_features() -> list[str]:
+    modules = [load(name) for name in names()]
+    return [
+        name
+        for name, module in zip(names(), modules, strict=True)
+        if module.NEEDS == "features" and getattr(module, "LABELS", "class") == "class"
+    ]

@@ -9,17 +9,75 @@ own deviation instead would inflate pixels that hardly vary: on the digits that 
 3 and 1 points at 1, 5 and 10 labels per class, and flatters whatever is compared with them.
 """
 
+import dataclasses
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from jax_bt.errors import UsageError
 from jax_bt.evaluate._checks import labelled_features
+from jax_bt.evaluate._presets import Preset
 
+TITLE = "linear probe"
+NEEDS = "features"
 # Above so many examples L-BFGS in the memory of one host takes hours.
 MOST_EXAMPLES = 100_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Labels(Preset):
+    """Numbers of the protocol: None for all labels, or the arguments of ``few_labels``."""
+
+    per_class: int | None = None
+    draws: int = 5
+    seed: int = 0
+
+
+PRESETS = {"": Labels(title=TITLE)}
+
+
+def preset(name: str) -> Labels | None:
+    """ "<n>" for n labels of each class; None for other names."""
+    if not (name.isdecimal() and int(name) > 0):
+        return None
+    count = int(name)
+    return Labels(title=f"{count} label{'s' * (count > 1)} per class", per_class=count)
+
+
+def check(protocol: Any, *, examples: int, counts: np.ndarray | None, where: str) -> None:
+    """Raises UsageError for too many examples, or a class with too few."""
+    if examples > MOST_EXAMPLES:
+        raise UsageError(
+            f"evaluate.protocols: {protocol.name!r} solves in the memory of one host, for up to "
+            f"{MOST_EXAMPLES:,} examples, not {examples:,}: use 'linear_cached' or 'knn', or a "
+            "part of the split by --config.evaluate.train"
+        )
+    per_class = protocol.preset.per_class
+    if per_class and counts is not None and per_class > min(counts, default=0):
+        raise UsageError(
+            f"evaluate.protocols: {protocol.name!r} draws {per_class} labels per class, but a "
+            f"class of {where or 'the data set'} has {min(counts, default=0)}"
+        )
+
+
+def run(
+    train_x: ArrayLike,
+    train_y: ArrayLike,
+    test_x: ArrayLike,
+    test_y: ArrayLike,
+    preset: Labels,
+    *,
+    mesh: Any = None,
+) -> dict[str, float]:
+    """The protocol on features, on the host: ``linear_probe`` or ``few_labels``."""
+    arrays = (train_x, train_y, test_x, test_y)
+    if preset.per_class is None:
+        return linear_probe(*arrays)
+    return few_labels(*arrays, preset.per_class, preset.draws, preset.seed)
 
 
 def linear_probe(

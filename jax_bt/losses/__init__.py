@@ -1,4 +1,4 @@
-"""Every loss a pure function: arrays in, a small tuple out whose first field is ``loss``."""
+"""Losses are pure functions: arrays in, a small tuple out whose first field is ``loss``."""
 
 from jax_bt.losses._cost import chosen_form as chosen_form
 from jax_bt.losses.barlow_twins import BarlowTwins as BarlowTwins

@@ -1,4 +1,4 @@
-"""Argument checks that all losses share.
+"""Checks the arguments of losses.
 
 An option that a user chose raises UsageError (a ValueError that a run reports in one line). An
 array of the wrong shape or dtype raises ValueError: a bug of the caller.
@@ -18,7 +18,7 @@ def floating(name: str, x: Array, axes: str) -> Array:
     Args:
       name: what the caller knows the argument as.
       x: the argument, an array of jax or numpy.
-      axes: one word an axis, for example "N D".
+      axes: one word per axis, for example "N D".
 
     Returns:
       x in float32, or in float64 if it is that.

@@ -1,11 +1,11 @@
-"""Sum of the squared off-diagonal entries of Z_u^T Z_v, from D x D or from N x N matrices.
+"""Sums the squared off-diagonal entries of Z_u^T Z_v, from D x D or from N x N matrices.
 
     sum_ij (Z_u^T Z_v)_ij^2 = tr(Z_u Z_u^T Z_v Z_v^T) = <K_u, K_v>,    K = Z Z^T of N x N
 
 and the diagonal, sum_n u_nd v_nd, costs N D. The gradient with respect to Z_u is 2 K_v Z_u, one
-product; automatic differentiation of Z Z^T would make it two (rows and columns of K), hence the
-rules below. Each function returns the shard's share, to be summed over the shards; the tangents are
-shares too, so one rule serves one device, ``shard_map`` and ``pmap``.
+product. Automatic differentiation of Z Z^T takes two (rows and columns of K), hence the rules
+below. Each function returns the shard's share, to be summed over the shards. The tangents are
+shares too, so that one rule serves one device, ``shard_map`` and ``pmap``.
 """
 
 import functools
@@ -29,13 +29,13 @@ def correlations(
     axis_name: str | None = None,
     precision: str | None = "highest",
 ) -> tuple[Array, Array]:
-    """The diagonals and the squared off-diagonals of C = scale * Z_u^T Z_v over the global batch.
+    """Diagonals and squared off-diagonals of C = scale * Z_u^T Z_v over the global batch.
 
     Args:
-      views: (n, D) local shards, float32 or float64, centred if they are to be.
+      views: (n, D) local shards, float32 or float64, centred where C is a covariance.
       pairs: the pairs (u, v) of views; (u, u) is a view with itself.
       scale: 1 / N makes averages of the sums over the batch.
-      form: "cross_correlation" (D x D), "gram" (N x N), "auto" (the cheaper, see ``forms``).
+      form: "cross_correlation" (D x D), "gram" (N x N), "auto" (the cheaper, see ``_cost``).
       axis_name: mapped axis, or None.
       precision: of the matrix products (``jax.lax.Precision``).
 
@@ -61,7 +61,7 @@ def correlations(
         return diagonal, stats.all_sum(_from_correlations(*options, views), axis_name) * scale**2
     total = stats.all_sum(_from_grams(*options, views), axis_name) * scale**2
     off = total - jnp.sum(jnp.square(diagonal))
-    # Rounding may leave a sum of squares below zero; the gradient is not to know.
+    # Rounding may leave the value below zero: clip it, and leave the gradient unchanged.
     return diagonal, off + jax.lax.stop_gradient(jnp.maximum(off, 0) - off)
 
 

@@ -1,4 +1,4 @@
-"""Cosine similarity of rows, with a finite gradient for a row of zeros."""
+"""Computes the cosine similarity of rows; a row of zeros has similarity and gradient 0."""
 
 import jax.numpy as jnp
 from jax import Array

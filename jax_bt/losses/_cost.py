@@ -1,8 +1,8 @@
-"""Which form of the redundancy term is cheaper: the D x D or the N x N matrices.
+"""Chooses the cheaper form of the redundancy term: D x D or N x N matrices.
 
-Both are exact (docs/losses.md has the derivation), so the choice is one of cost alone. The model
-counts, per device and for value and gradient, multiplications, bytes through memory and bytes over
-the wire, and turns bytes into the multiply-adds an accelerator does meanwhile.
+Both are exact (docs/losses.md derives them), so that only their cost decides. The model counts, per
+device and for value and gradient, multiplications, bytes through memory and bytes over the wire. It
+turns bytes into the operations that an accelerator does in the same time.
 """
 
 from typing import Literal, NamedTuple, get_args
@@ -37,15 +37,16 @@ class Cost(NamedTuple):
     intermediate: float
 
     def total(self) -> float:
-        """All of it in floating-point operations."""
+        """The sum in floating-point operations."""
         return self.flops + FLOPS_PER_MEMORY_BYTE * self.memory + FLOPS_PER_WIRE_BYTE * self.wire
 
 
 def cost(form: str, n: int, d: int, *, axis_size: int, cross: int, own: int, views: int) -> Cost:
     """Cost of ``cross`` products of two views and ``own`` products of a view with itself.
 
-    D x D: a product forward, two backward (one for a view with itself, by symmetry), 2 n D^2 each.
-    N x N: one product a view forward and one backward, 2 n N D each, whatever the number of pairs.
+    D x D: per pair one product forward and two backward (one for a view with itself, by symmetry),
+    2 n D^2 each. N x N: per view one product forward and one backward, 2 n N D each, whatever the
+    number of pairs.
 
     Args:
       form: "cross_correlation" or "gram".
@@ -87,7 +88,7 @@ def scattered(d: int, axis_size: int) -> bool:
 
 
 def choose(n: int, d: int, *, axis_size: int, cross: int, own: int, views: int) -> Form:
-    """The form of least ``cost``; arguments as there."""
+    """The form of least ``cost``, which explains the arguments."""
 
     def total(form: Form) -> float:
         return cost(form, n, d, axis_size=axis_size, cross=cross, own=own, views=views).total()

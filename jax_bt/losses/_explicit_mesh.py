@@ -1,7 +1,8 @@
-"""Losses under meshes with explicit axes, the default of ``jax.make_mesh``."""
+"""Lets losses run under meshes with explicit axes, the default of ``jax.make_mesh``."""
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 from jax.sharding import AxisType, PartitionSpec, auto_axes, use_abstract_mesh
@@ -10,9 +11,9 @@ from jax.sharding import AxisType, PartitionSpec, auto_axes, use_abstract_mesh
 def on_any_mesh(loss: Callable) -> Callable:
     """Lets a loss take global arrays that are sharded over explicit axes, under ``jit``.
 
-    With explicit axes every product states the sharding of its result, and Z^T Z over a sharded
-    batch is an error. A loss has nothing to state but that its result is the same everywhere, so
-    the compiler decides the rest, as it does for automatic axes.
+    With explicit axes every product must state the sharding of its result, and Z^T Z over a sharded
+    batch is an error. A loss states only that its result is the same everywhere. The compiler
+    decides the rest, as it does for automatic axes.
 
     Args:
       loss: function of arrays and options whose results are replicated.
@@ -24,29 +25,26 @@ def on_any_mesh(loss: Callable) -> Callable:
     @functools.wraps(loss)
     def anywhere(*arguments, **options):
         leaves, tree = jax.tree.flatten((arguments, options))
-        arrays = {i: leaf for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)}
-        meshes = {jax.typeof(leaf).sharding.mesh for leaf in arrays.values()}
-        explicit = {
-            mesh: tuple(
-                name
-                for name, kind in zip(mesh.axis_names, mesh.axis_types, strict=True)
-                if kind == AxisType.Explicit
-            )
-            for mesh in meshes
-        }
-        explicit = {mesh: names for mesh, names in explicit.items() if names}
-        if len(explicit) != 1:
+        arrays = [leaf for leaf in leaves if isinstance(leaf, jax.Array)]
+        meshes = {jax.typeof(array).sharding.mesh for array in arrays}
+        meshes = [mesh for mesh in meshes if _explicit_axes(mesh)]
+        if len(meshes) != 1:
             return loss(*arguments, **options)
-        [(mesh, names)] = explicit.items()
 
         def of_arrays(*values):
-            filled = [
-                values[list(arrays).index(i)] if i in arrays else x for i, x in enumerate(leaves)
-            ]
-            arguments, options = jax.tree.unflatten(tree, filled)
-            return loss(*arguments, **options)
+            given = iter(values)
+            filled = [next(given) if isinstance(leaf, jax.Array) else leaf for leaf in leaves]
+            positional, named = jax.tree.unflatten(tree, filled)
+            return loss(*positional, **named)
 
+        [mesh] = meshes
+        axes = _explicit_axes(mesh)
         with use_abstract_mesh(mesh):
-            return auto_axes(of_arrays, axes=names, out_sharding=PartitionSpec())(*arrays.values())
+            return auto_axes(of_arrays, axes=axes, out_sharding=PartitionSpec())(*arrays)
 
     return anywhere
+
+
+def _explicit_axes(mesh: Any) -> tuple[str, ...]:
+    kinds = zip(mesh.axis_names, mesh.axis_types, strict=True)
+    return tuple(name for name, kind in kinds if kind == AxisType.Explicit)

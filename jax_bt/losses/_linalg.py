@@ -1,4 +1,4 @@
-"""Cholesky factors whose gradient stays finite for a singular matrix."""
+"""Computes Cholesky factors whose gradient stays finite for a singular matrix."""
 
 import jax.numpy as jnp
 from jax import Array, lax

@@ -1,4 +1,4 @@
-"""Barlow Twins: the cross-correlation matrix of two views, driven to the identity."""
+"""Barlow Twins drives the cross-correlation matrix of two views to the identity."""
 
 import functools
 import itertools
@@ -20,7 +20,7 @@ class BarlowTwins(NamedTuple):
     """Value of ``barlow_twins`` and its terms.
 
     Attributes:
-      loss: invariance + lambd * redundancy (or what ``terms`` and ``temperature`` make of it).
+      loss: invariance + lambd * redundancy, or one of the two summands (``terms``).
       invariance: sum_i (C_ii - 1)^2.
       redundancy: sum_{i != j} C_ij^2, or of (C_ij + 1)^2, without its weight.
     """
@@ -89,6 +89,13 @@ def barlow_twins(
       ValueError: shapes that do not match, a global batch below 2, embeddings that are not
         floating, an unknown option, or one that excludes another. The widths may only differ where
         no pair of columns is compared: ``terms="redundancy"`` with ``correlation="auto"``.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> z = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+      >>> print(f"{losses.barlow_twins(z, -z).loss:.2f}")  # C = -I
+      8.00
 
     Reference: Zbontar et al., Barlow Twins, ICML 2021, https://arxiv.org/abs/2103.03230; HSIC: Tsai
       et al., 2021, https://arxiv.org/abs/2104.13712

@@ -1,4 +1,4 @@
-"""BYOL: each view's prediction meets the target network's projection of the other view."""
+"""BYOL draws each view's prediction to the target network's projection of the other view."""
 
 from typing import NamedTuple
 
@@ -35,6 +35,13 @@ def byol(p_a: Array, p_b: Array, t_a: Array, t_b: Array, *, axis_name: str | Non
 
     Raises:
       ValueError: an argument is not floating, not (N, D), or unlike the others in shape.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> z = jnp.eye(4)
+      >>> print(f"{losses.byol(z, z, -z, -z).loss:.4f}")
+      8.0000
 
     Reference:
       Grill et al., Bootstrap Your Own Latent, NeurIPS 2020, eq. 2. arXiv:2006.07733

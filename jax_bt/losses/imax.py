@@ -1,4 +1,4 @@
-"""IMAX-like loss: information shared by the views under a Gaussian model, by log-determinants."""
+"""IMAX maximises what two views share under a Gaussian model, by log-determinants."""
 
 import math
 from typing import NamedTuple
@@ -66,6 +66,13 @@ def imax(
       ValueError: an argument is not floating, not (N, D), or unlike the other in shape; the global
         batch has fewer than 2 examples; eps is not positive.
 
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> z = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+      >>> print(f"{losses.imax(z, z).loss:.2f}")  # 2 log 0.001 - 2 log(16 / 3 + 0.001)
+      -17.16
+
     Reference:
       Becker and Hinton, Self-organizing neural network that discovers surfaces in random-dot
       stereograms, Nature 1992; in this form Zbontar et al., Barlow Twins, ICML 2021, section 5.
@@ -96,6 +103,6 @@ def imax(
         moment = jnp.einsum("vnd,vne->vde", pair, pair, precision=precision)
         values = log_det(stats.all_sum(moment, axis_name) + ridge)
         nullity = 0
-    # What both terms have is not in the loss: thousands, of which float32 keeps four decimals.
+    # Left out of the loss, in which it cancels: it may be thousands, and float32 has 7 digits.
     terms = values + nullity * jnp.log(jnp.asarray(eps, pair.dtype))
     return IMAX(values[0] - values[1], terms[0], terms[1])

@@ -1,4 +1,4 @@
-"""InfoNCE as MoCo uses it: with a queue of past keys (v1, v2) or the batch's own keys (v3)."""
+"""InfoNCE finds a query's key among a queue of past keys (MoCo v1, v2) or the batch's (v3)."""
 
 from typing import Annotated, NamedTuple
 
@@ -50,6 +50,13 @@ def info_nce(
       ValueError: an argument is not floating, q and k differ in shape, the queue's first axis is
         not D, or the temperature is not positive.
 
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> q, queue = jnp.array([[1.0, 0.0]]), jnp.array([[0.0], [1.0]])
+      >>> print(f"{losses.info_nce(q, q, queue, temperature=1.0).loss:.4f}")  # log(1 + exp(-1))
+      0.3133
+
     Reference:
       He et al., Momentum Contrast, CVPR 2020, eq. 1. arXiv:1911.05722
     """
@@ -97,6 +104,13 @@ def info_nce_in_batch(
     Raises:
       ValueError: an argument is not floating, not (N, D), or unlike the other in shape; the global
         batch has fewer than 2 examples; the temperature is not positive.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> q = jnp.eye(2)
+      >>> print(f"{losses.info_nce_in_batch(q, q).loss:.4f}")  # 2 log(1 + exp(-1))
+      0.6265
 
     Reference:
       Chen, Xie and He, An Empirical Study of Training Self-Supervised Vision Transformers, ICCV

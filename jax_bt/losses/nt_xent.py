@@ -1,4 +1,4 @@
-"""NT-Xent (SimCLR): among all other examples of both views, find the other view of yourself."""
+"""NT-Xent (SimCLR) finds the other view of each example among all examples of both views."""
 
 from typing import NamedTuple
 
@@ -47,6 +47,13 @@ def nt_xent(
     Raises:
       ValueError: an argument is not floating, not (N, D), or unlike the other in shape; the global
         batch has fewer than 2 examples; the temperature is not positive.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> z = jnp.eye(2)
+      >>> print(f"{losses.nt_xent(z, z, temperature=0.5).loss:.4f}")  # log(1 + 2 exp(-2))
+      0.2395
 
     Reference:
       Chen et al., A Simple Framework for Contrastive Learning, ICML 2020, eq. 1. arXiv:2002.05709

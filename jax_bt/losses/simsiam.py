@@ -1,4 +1,4 @@
-"""SimSiam: each view's prediction meets the other view's own projection, held still."""
+"""SimSiam draws each view's prediction to the other view's projection, which has no gradient."""
 
 from typing import NamedTuple
 
@@ -36,6 +36,13 @@ def simsiam(
 
     Raises:
       ValueError: an argument is not floating, not (N, D), or unlike the others in shape.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> z = jnp.eye(4)
+      >>> print(f"{losses.simsiam(z, z, z, z).loss:.4f}")
+      -1.0000
 
     Reference:
       Chen and He, Exploring Simple Siamese Representation Learning, CVPR 2021, eq. 4.

@@ -1,4 +1,4 @@
-"""SwAV: each crop predicts the cluster codes of another, balanced over the batch by Sinkhorn."""
+"""SwAV predicts from each crop the cluster codes of another, which Sinkhorn balances."""
 
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
@@ -41,7 +41,7 @@ def swav(
       temperature: T of the predictions, dimensionless.
       epsilon: entropy weight of Sinkhorn: small makes the codes sharp.
       iterations: Sinkhorn iterations, at least 1.
-      assigned: crops whose codes are predicted by all the others; the large ones.
+      assigned: the crops whose codes all others predict; the large ones.
       queue_scores: scores of stored embeddings of past batches, (len(assigned), M, K), to balance
         the codes over more examples than a small batch has; sharded like ``scores``, each device
         its own part. Only the batch's codes are used and returned.
@@ -54,6 +54,12 @@ def swav(
     Raises:
       ValueError: scores are not floating or not (C, N, K) with C >= 2; ``assigned`` is empty, out
         of range or repeats a crop; queue_scores do not fit; an option is not positive.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> print(f"{losses.swav(jnp.zeros((2, 6, 3))).loss:.4f}")  # equal scores: log 3
+      1.0986
 
     Reference:
       Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster Assignments,

@@ -1,4 +1,4 @@
-"""VICReg: invariance of two views, variance and covariance of each."""
+"""VICReg draws two views together, keeps their variances up and their covariances at zero."""
 
 import functools
 import itertools
@@ -87,6 +87,13 @@ def vicreg(
     Raises:
       ValueError: shapes that do not match, a global batch below 2, embeddings that are not
         floating, or an unknown option.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> z = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+      >>> print(f"{losses.vicreg(z, -z).loss:.4f}")  # 25 mean (2 z)^2, nothing else
+      100.0000
 
     Reference: Bardes et al., VICReg, ICLR 2022, https://arxiv.org/abs/2105.04906; VIbCReg: Lee and
       Aune, 2021, https://arxiv.org/abs/2109.00783

@@ -1,4 +1,4 @@
-"""W-MSE: whitened views meet; whitening by itself keeps the embeddings from collapsing."""
+"""W-MSE draws whitened views together; whitening keeps the embeddings from collapsing."""
 
 import itertools
 from typing import Annotated, NamedTuple
@@ -45,8 +45,8 @@ def w_mse(
       *extra: further views (W-MSE 4 has four): the loss is the mean over all pairs.
       permutation: rows of the GLOBAL batch in sub-batches, integers of shape (N/w, w), the same on
         every device; or (iterations, N/w, w) for the mean over several draws. None takes the rows
-        in their order, which suits batches that are shuffled anyway; the result depends on which
-        examples share a sub-batch.
+        in their order, which suits shuffled batches; the result depends on which examples share a
+        sub-batch.
       whitening_size: rows w whitened together; None is ``permutation``'s, or else twice the width
         as in the paper (128 for 64, 256 for 128) or the least number above that divides the batch.
       eps: shrinkage of the covariance towards the identity, in [0, 1).
@@ -63,6 +63,13 @@ def w_mse(
       ValueError: an argument is not floating, not (N, D), or unlike the others in shape; the
         whitening size is not above D (the covariance would be singular) or does not divide the
         global batch; ``permutation`` does not fit; eps is outside [0, 1).
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> h = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+      >>> bool(losses.w_mse(h, 2 * h + 1).loss < 1e-5)  # whitening undoes scale and shift
+      True
 
     Reference:
       Ermolov et al., Whitening for Self-Supervised Representation Learning, ICML 2021.

@@ -1,4 +1,4 @@
-"""One file per method: its heads, its loss call, and what it keeps beside the parameters."""
+"""Each method is a file here: its heads, its loss call, what it keeps beside the parameters."""
 
 import dataclasses
 import importlib
@@ -14,7 +14,7 @@ from jax_bt.methods._context import Context as Context
 from jax_bt.methods._networks import Networks as Networks
 from jax_bt.methods._networks import Outputs as Outputs
 from jax_bt.methods._networks import Variables
-from jax_bt.methods._options import check_options, options_of
+from jax_bt.methods._options import check_options, interval_words, options_of
 
 PyTree = Any
 
@@ -40,13 +40,13 @@ class Method:
     """A method with its options bound, as a training step uses it.
 
     Attributes:
-      module: a file of this folder.
+      module: from ``load``.
       loss_options: keywords of the module's ``loss``.
       target_options: keywords of its ``init_target`` and ``update_target``, each of which takes
         those that it declares.
 
     Raises:
-      UsageError: an option that the method does not have, or outside its range.
+      UsageError: the method has no such option, or its value is out of range.
     """
 
     module: ModuleType
@@ -59,12 +59,12 @@ class Method:
 
     @property
     def name(self) -> str:
-        """The name of the file."""
+        """The name of the method's file."""
         return self.module.__name__.rpartition(".")[2]
 
     @property
     def least_scale(self) -> float | None:
-        """Least healthy deviation of the embeddings; None for losses that do not see lengths."""
+        """Least healthy deviation of the embeddings; None for losses that ignore their length."""
         return getattr(self.module, "LEAST_SCALE", None)
 
     def check_views(self, count: int) -> None:
@@ -84,11 +84,11 @@ class Method:
         views: tuple[Array, ...],
         context: Context,
     ) -> tuple[Array, Outputs]:
-        """The loss of a step and what else the step yields."""
+        """Computes the loss of a step, and the record of what else the step yields."""
         return self.module.loss(networks, variables, target, views, context, **self.loss_options)
 
     def init_target(self, networks: Networks, variables: Variables, context: Context) -> PyTree:
-        """What the method keeps beside the parameters at step 0; () for most methods."""
+        """Makes what the method keeps beside the parameters; () for most methods."""
         function = getattr(self.module, "init_target", None)
         if function is None:
             return ()
@@ -97,14 +97,14 @@ class Method:
     def update_target(
         self, target: PyTree, params: PyTree, outputs: Outputs, context: Context
     ) -> PyTree:
-        """What the method keeps after the optimiser's step."""
+        """Moves what the method keeps, after the optimiser's step."""
         function = getattr(self.module, "update_target", None)
         if function is None:
             return target
         return function(target, params, outputs, context, **self._declared(function))
 
     def constrain(self, params: PyTree) -> PyTree:
-        """Moves parameters back to where the method wants them (SwAV: unit prototypes)."""
+        """Moves parameters back to where they belong (SwAV: prototypes of unit length)."""
         function = getattr(self.module, "constrain", None)
         return params if function is None else function(params)
 
@@ -114,8 +114,26 @@ class Method:
 
 
 def target_functions(module: ModuleType) -> tuple[Any, ...]:
-    """The functions that declare a method's options of the target; None where it has none."""
+    """The functions that declare the options of a method's target; None where it has none."""
     return (getattr(module, "init_target", None), getattr(module, "update_target", None))
+
+
+def table() -> str:
+    """The options of all methods as a Markdown table: method, field, default, values."""
+    lines = ["| method | field | default | values |", "|---|---|---|---|"]
+    for name in names():
+        module = load(name)
+        groups = {
+            "heads": (module.heads,),
+            "loss": (module.loss,),
+            "target": target_functions(module),
+        }
+        for group, functions in groups.items():
+            for field, (default, kind, interval) in options_of(*functions).items():
+                values = interval_words(interval) if interval else kind.__name__
+                values = f"each {values}" if kind is tuple else values
+                lines.append(f"| {name} | `{group}.{field}` | `{default!r}` | {values} |")
+    return "\n".join(lines) + "\n"
 
 
 def make_networks(
@@ -130,7 +148,7 @@ def make_networks(
     """Joins an encoder with the heads of a method.
 
     Args:
-      module: a file of this folder.
+      module: from ``load``.
       encoder: a Flax module with ``width_out``, such as ``models.make`` gives.
       heads: keywords of the method's ``heads``.
       encoder_b: the encoder of the second branch, which then has heads of its own; None for
@@ -158,10 +176,9 @@ def _branch(module: ModuleType, name: str, encoder: Any, heads: Mapping[str, Any
     for role, head in made.items():
         if getattr(head, "widths", None) == ():
             raise UsageError(f"heads.{role}=(): {name} needs at least one layer there")
-    # Heads compute like the encoder: its dtype, its mesh axis, its groups of batch statistics.
-    like = {"dtype": "dtype", "axis_name": "axis_name", "norm_group": "norm_group"}
+    # What a head leaves open (None) it has from the encoder: dtype, mesh axis, groups of norms.
+    like = {field: getattr(encoder, field, None) for field in ("dtype", "axis_name", "norm_group")}
     for role, head in made.items():
-        unset = {ours: getattr(encoder, theirs, None) for ours, theirs in like.items()}
-        unset = {k: v for k, v in unset.items() if getattr(head, k, "absent") is None}
+        unset = {f: x for f, x in like.items() if getattr(head, f, "absent") is None}
         made[role] = head.clone(**unset)
     return {"encoder": encoder, **made}

@@ -1,7 +1,7 @@
 """Runs all views through both branches; returns predictions and targets.
 
-The asymmetries of the papers are switches here, the same for every method: a predictor (a head of
-that name), no gradient through the targets, or a momentum encoder that makes the targets.
+Three switches, the same for every method, make the branches unequal: a predictor (a head of that
+name), no gradient through the targets, and a momentum encoder that makes the targets.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class Pass(NamedTuple):
       representations: encoder outputs, (local batch, features) each.
       embeddings: projector outputs of the trained networks, (local batch, D) each.
       predictions: outputs of the predictor, or the embeddings where there is none.
-      targets: embeddings (with or without gradient), or outputs of the momentum encoder.
+      targets: embeddings, with or without gradient, or outputs of the momentum encoder.
       batch_stats: new running statistics of the trained networks.
       kept: new running statistics of the momentum encoder, or ().
     """
@@ -39,7 +39,7 @@ class Pass(NamedTuple):
 
     @property
     def symmetric(self) -> bool:
-        """Whether embeddings meet embeddings, so that both directions are the same."""
+        """Whether predictions and targets are the embeddings, so that one direction is enough."""
         return self.predictions is self.embeddings and self.targets is self.embeddings
 
     def both_directions(self, formula: Callable[[Array, Array], Any]) -> Any:
@@ -53,7 +53,7 @@ class Pass(NamedTuple):
         return jax.tree.map(lambda *terms: sum(terms) / len(terms), *values)
 
     def outputs(self, **terms: Array) -> Outputs:
-        """The step's record with these terms to log."""
+        """Makes the step's record, with these terms to log."""
         return Outputs(terms, self.batch_stats, self.representations, self.embeddings, self.kept)
 
 
@@ -65,7 +65,7 @@ def run(
     *,
     stop_gradient: bool = False,
 ) -> Pass:
-    """Runs every view through the networks one after the other, as the references do.
+    """Runs the views through the networks one after the other, as the references do.
 
     Args:
       networks: encoder, projector and, for a predictor, a head of that name.
@@ -135,10 +135,10 @@ def outputs_with_spread(
 
 
 def heads(projector: MLP, predictor: MLP) -> dict[str, MLP]:
-    """Projector and predictor by name; a predictor without layers is left out.
+    """Names projector and predictor; leaves out a predictor without layers.
 
     Raises:
-      UsageError: predictions and targets would differ in width.
+      UsageError: predictions and targets differ in width.
     """
     if not predictor.widths:
         return {"projector": projector}

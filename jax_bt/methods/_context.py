@@ -1,4 +1,4 @@
-"""What a training step tells a method beside the networks and the views."""
+"""Tells a method what surrounds its call: mesh axis, step, random key, examples."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from jax import Array
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """The surroundings of one call of a method.
+    """What surrounds one call of a method.
 
     Attributes:
       axis_name: mapped axis over which the batch is sharded; None outside of ``shard_map``.

@@ -1,4 +1,4 @@
-"""A momentum encoder: a second set of weights that follows the trained ones slowly."""
+"""Keeps a momentum encoder: a second set of weights that follows the trained ones slowly."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ PyTree = Any
 
 
 def copy(networks: Networks, variables: Variables) -> Variables:
-    """Parameters and statistics of the networks that a target consists of.
+    """Copies parameters and statistics of the networks that a target consists of.
 
     Args:
       networks: encoder, projector and further heads.
@@ -27,14 +27,14 @@ def copy(networks: Networks, variables: Variables) -> Variables:
 
 
 def move(target: PyTree, params: PyTree, momentum: Array | float) -> PyTree:
-    """momentum * target + (1 - momentum) * params, for the networks that the target has."""
+    """Takes momentum * target + (1 - momentum) * params, of the networks that the target has."""
     return optim.ema(target, {name: params[name] for name in target}, momentum)
 
 
 def init_target(
     networks: Networks, variables: Variables, context: Context, *, momentum: Share | None = None
 ) -> PyTree:
-    """A copy of encoder and projector, or () without a momentum."""
+    """Copies encoder and projector; returns () without a momentum."""
     return () if momentum is None else copy(networks, variables)
 
 
@@ -64,7 +64,8 @@ def update_target(
     """
     if momentum is None:
         return target
+    share = momentum
     if cosine:
-        momentum = optim.schedules.cosine_ema(momentum, context.total_steps)(context.step)
-    moved = move(target["params"], params, momentum)
+        share = optim.schedules.cosine_ema(momentum, context.total_steps)(context.step)
+    moved = move(target["params"], params, share)
     return {**target, "params": moved, "batch_stats": outputs.kept}

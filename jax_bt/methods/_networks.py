@@ -1,4 +1,4 @@
-"""The networks of a run as pure apply functions, and the record of what a step yields."""
+"""Bundles the networks of a run as pure functions, and records what a step yields."""
 
 import functools
 import zlib
@@ -16,7 +16,7 @@ Variables = dict[str, PyTree]  # {"params": {network: ...}, "batch_stats": {netw
 
 
 class Outputs(NamedTuple):
-    """What a step yields beside the loss; metrics and diagnostics read it.
+    """What a step yields beside the loss, for metrics and diagnostics.
 
     Attributes:
       terms: scalars to log, global values.
@@ -35,7 +35,7 @@ class Outputs(NamedTuple):
 
 
 class Networks(NamedTuple):
-    """Encoder and heads in the order of the forward pass: encoder, projector, predictor, ...
+    """Encoder and heads, in the order of the forward pass: encoder, projector, predictor, ...
 
     Attributes:
       modules: Flax modules by name. A name ending in ``_b`` is the second branch's own network;
@@ -52,7 +52,7 @@ class Networks(NamedTuple):
     def chain(
         self, branch: int = 0, after: str | None = None, until: str | None = None
     ) -> list[tuple[str, Any]]:
-        """Names and modules that a view of this branch goes through, in order.
+        """Lists the names and modules that a view of this branch goes through, in order.
 
         Args:
           branch: 0 or 1.
@@ -116,11 +116,11 @@ class Networks(NamedTuple):
         return outputs, {"params": variables["params"], "batch_stats": running}
 
     def represent(self, variables: Variables, images: Array) -> Array:
-        """The first branch's representation (N, features), with running statistics."""
+        """Encodes images with the first branch and running statistics: (N, features)."""
         return self.modules["encoder"].apply(_of(variables, "encoder"), images, train=False)
 
     def embed(self, variables: Variables, images: Array) -> Array:
-        """The first branch's projector output (N, D), with running statistics."""
+        """Projects images with the first branch and running statistics: (N, D)."""
         x = self.represent(variables, images)
         return self.modules["projector"].apply(_of(variables, "projector"), x, train=False)
 
@@ -128,17 +128,17 @@ class Networks(NamedTuple):
 def in_parts(module: Any, variables: Variables, x: Array, parts: int) -> tuple[Array, PyTree]:
     """Applies a network in training mode to a batch in parts, one after the other.
 
-    The outputs of all parts are gathered before anything is made of them, and the backward pass
-    runs each part forward once more and adds its share to the gradient: the exact gradient of
-    whatever the whole batch's outputs become, with the activations of one part in memory at a time.
-    Only batch norm sees the difference: its statistics are those of a part (of all devices), and
-    the running ones move once, by the mean over the parts.
+    The outputs of all parts are gathered before the loss is computed. The backward pass runs each
+    part forward once more and adds its share to the gradient. So the gradient is exactly that of
+    the whole batch, with the activations of one part in memory at a time. Only batch norm differs:
+    its statistics are those of one part (of all devices), and the running ones move once, by the
+    mean over the parts.
 
     Args:
       module: takes (x, train=True); its ``axis_name``, if it has one, is the mapped axis.
       variables: of the module.
       x: (n, ...) local batch.
-      parts: how many; 1 for the batch as a whole.
+      parts: number of parts; 1 for the batch as a whole.
 
     Returns:
       The outputs (n, ...) in the batch's order, and the new running statistics.
@@ -167,5 +167,6 @@ def in_parts(module: Any, variables: Variables, x: Array, parts: int) -> tuple[A
 
 
 def _of(variables: Variables, name: str) -> Variables:
-    stats = variables["batch_stats"].get(name, {})
-    return {"params": variables["params"][name], **({"batch_stats": stats} if stats else {})}
+    """The variables of one network, as Flax wants them: no statistics where it has none."""
+    running = variables["batch_stats"].get(name)
+    return {"params": variables["params"][name]} | ({"batch_stats": running} if running else {})

@@ -1,4 +1,4 @@
-"""Options of methods: reads them off the functions and checks the ranges of their numbers."""
+"""Reads the options of methods off their functions and checks the ranges of numbers."""
 
 import inspect
 import math
@@ -32,7 +32,7 @@ class Option(NamedTuple):
 
 
 def options_of(*functions: Callable[..., Any] | None) -> dict[str, Option]:
-    """The options that functions declare: their keyword-only parameters.
+    """Reads the options that functions declare: their keyword-only parameters.
 
     Args:
       *functions: functions of a method; None is passed over.
@@ -81,8 +81,8 @@ def check_options(
             raise UsageError(
                 f"{method} has no {group} option {name!r}: it has {', '.join(valid) or 'none'}"
             )
-        if valid[name].interval:
-            check_range(f"{group}.{name}", value, valid[name].interval)
+        if interval := valid[name].interval:
+            check_range(f"{group}.{name}", value, interval)
 
 
 def check_range(name: str, value: Any, interval: str) -> None:
@@ -104,7 +104,7 @@ def check_range(name: str, value: Any, interval: str) -> None:
 
 
 def interval_words(interval: str) -> str:
-    """An interval in words: "(0, inf)" is "a number above 0"."""
+    """Puts an interval into words: "(0, inf)" is "a number above 0"."""
     low, high = (end.strip() for end in interval[1:-1].split(","))
     lower = f"{'of at least' if interval[0] == '[' else 'above'} {low}"
     upper = f"{'at most' if interval[-1] == ']' else 'below'} {high}"

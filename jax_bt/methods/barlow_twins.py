@@ -1,4 +1,4 @@
-"""Barlow Twins: the views' cross-correlation matrix is drawn to the identity.
+"""Barlow Twins draws the cross-correlation matrix of the views to the identity.
 
 Reference: Zbontar et al. 2021, https://arxiv.org/abs/2103.03230
 """
@@ -26,9 +26,9 @@ def heads(
     bias: bool = False,
     norm: bool = True,
 ) -> dict[str, Any]:
-    """The projector: Linear-BN-ReLU twice, then Linear; no biases (reference main.py).
+    """The projector is Linear-BN-ReLU twice, then Linear, without biases (the reference's main.py).
 
-    ``predictor`` widths, (8192, 8192) in Table 6, add a second such net behind it; ``norm=False``
+    ``predictor`` widths, (8192, 8192) in Table 6, add a second such net behind it. ``norm=False``
     leaves batch norm out of both (Table 5).
     """
     mlp = functools.partial(MLP, hidden_bias=bias, output_bias=bias, norm=norm)
@@ -52,10 +52,10 @@ def loss(
     eps: Positive = 1e-5,
     precision: str | None = "highest",
 ) -> tuple[Array, Outputs]:
-    """``losses.barlow_twins`` of the views; the options but the first are its keywords.
+    """Takes ``losses.barlow_twins`` of the views; all options but the first are its keywords.
 
-    With a predictor, ``stop_gradient`` or a momentum encoder: its mean over the ordered pairs of
-    one view's prediction and another view's target.
+    With a predictor, ``stop_gradient`` or a momentum encoder it is the mean over the ordered pairs
+    of one view's prediction and another view's target.
     """
     out = _branches.run(networks, variables, target, views, stop_gradient=stop_gradient)
     formula = functools.partial(

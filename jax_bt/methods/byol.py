@@ -1,4 +1,4 @@
-"""BYOL: predict what a slow copy of the network says of the other view.
+"""BYOL predicts the projection of the other view by a slowly following network.
 
 Reference: Grill et al. 2020, https://arxiv.org/abs/2006.07733
 """
@@ -26,13 +26,13 @@ def heads(
     predictor: Widths = (4096, 256),
     norm: bool = True,
 ) -> dict[str, Any]:
-    """Projector and predictor: Linear (bias)-BN-ReLU, then Linear without bias; no norm after."""
+    """Both heads are Linear with bias, BN, ReLU, then Linear without bias and without norm."""
     mlp = functools.partial(MLP, hidden_bias=True, norm=norm)
     return _branches.heads(mlp(projector), mlp(predictor))
 
 
 def init_target(networks: Networks, variables: Variables, context: Context) -> Variables:
-    """Encoder and projector of another seed, as in the reference: not a copy."""
+    """Draws encoder and projector from another seed, as the reference does: not a copy."""
     return _momentum.copy(networks, networks.init(context.key))
 
 
@@ -45,7 +45,7 @@ def update_target(
     momentum: Share = 0.996,
     cosine: bool = True,
 ) -> Variables:
-    """Moves the target after the optimiser's step s with tau(s), from ``momentum`` up to 1."""
+    """Moves the target after step s with tau(s), which rises from ``momentum`` to 1."""
     return _momentum.update_target(
         target, params, outputs, context, momentum=momentum, cosine=cosine
     )
@@ -61,9 +61,10 @@ def loss(
     variance_weight: Weight = 0.0,
     covariance_weight: Weight = 0.0,
 ) -> tuple[Array, Outputs]:
-    """``losses.byol`` of both directions, and VICReg's terms if they have weights.
+    """Takes ``losses.byol`` of both directions, and VICReg's terms if they have weights.
 
-    The target sees both views in training mode: batch statistics, and running ones of its own.
+    The target sees both views in training mode: it uses statistics of the batch and keeps running
+    ones of its own.
     """
     out = _branches.run(networks, variables, target, views)
     value = losses.byol(*out.predictions, *out.targets, axis_name=context.axis_name).loss

@@ -1,7 +1,7 @@
-"""IMAX: information that the views share under a Gaussian model, by log-determinants.
+"""IMAX maximises what the views share under a Gaussian model, by log-determinants.
 
-The Barlow Twins paper's baseline, which it could not make work on ImageNet and for which it
-publishes no hyper-parameters; those here are this project's.
+It is a baseline of the Barlow Twins paper, which did not make it work on ImageNet and publishes no
+hyper-parameters. Those here are this project's.
 
 Reference: Becker and Hinton 1992; section 5 of https://arxiv.org/abs/2103.03230
 """
@@ -21,9 +21,9 @@ VIEWS = 2
 
 
 def heads(encoder_width: int, *, projector: Widths = (2048, 2048, 2048)) -> dict[str, Any]:
-    """Barlow Twins' projector, ending in batch norm without scale and shift.
+    """The projector is Barlow Twins', ending in batch norm without scale and shift.
 
-    Unit variances make the ridge of the determinants mean the same throughout training.
+    With unit variances the ridge of the determinants means the same throughout training.
     """
     return {"projector": MLP(projector, output_norm="plain")}
 
@@ -37,9 +37,9 @@ def loss(
     *,
     eps: Positive = 1e-3,
 ) -> tuple[Array, Outputs]:
-    """``losses.imax`` per dimension: log |C(za - zb) + eps I| - log |C(za + zb) + eps I|, over D.
+    """Takes ``losses.imax`` per dimension: (log|C(za - zb) + eps I| - log|C(za + zb) + eps I|) / D.
 
-    The sum grows with D; its mean keeps the loss and the rates the same for any width.
+    The mean over dimensions keeps the loss and the rates the same for any width.
     """
     out = _branches.run(networks, variables, target, views)
     value = losses.imax(*out.embeddings, eps=eps, axis_name=context.axis_name)

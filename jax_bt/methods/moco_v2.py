@@ -1,8 +1,8 @@
-"""MoCo v2: a query finds its key, of a momentum encoder, among a queue of past keys.
+"""MoCo v2 finds a query's key, of a momentum encoder, among a queue of past keys.
 
-The reference shuffles examples between GPUs before the key encoder, so that statistics of one GPU's
-few examples do not tell which key belongs to which query. Here batch norm is over the global batch:
-queries and keys of a step share it with all others of that step, and nothing tells them apart.
+The reference shuffles examples between GPUs before the key encoder. Otherwise the statistics of one
+GPU's few examples would tell which key belongs to which query. Here batch norm is over the global
+batch: all queries and keys of a step share their statistics, which then tell nothing.
 
 Reference: He et al. 2020, https://arxiv.org/abs/1911.05722; Chen et al. 2020,
 https://arxiv.org/abs/2003.04297
@@ -27,19 +27,18 @@ VIEWS = 2
 
 
 def heads(encoder_width: int, *, projector: Widths = (2048, 128)) -> dict[str, Any]:
-    """Linear-ReLU-Linear with biases and without norm."""
+    """The projector is Linear-ReLU-Linear with biases and without norm."""
     return {"projector": MLP(projector, hidden_bias=True, output_bias=True, norm=False)}
 
 
 def init_target(
     networks: Networks, variables: Variables, context: Context, *, queue_size: Count = 65536
 ) -> dict[str, Any]:
-    """The key encoder, a copy; and a queue (D, K) of random unit columns, filled from column 0."""
-    width = networks.modules["projector"].widths[-1]
+    """Copies the encoder for the keys; fills a queue (D, K) with random unit columns."""
+    width = networks.modules["projector"].width_out
     queue = stats.l2_normalize(jax.random.normal(context.key, (width, queue_size)), axis=0)
     pointer = jnp.zeros((), jnp.int32)
-    copied = _momentum.copy(networks, variables)
-    return {**copied, "queue": queue, "pointer": pointer}
+    return {**_momentum.copy(networks, variables), "queue": queue, "pointer": pointer}
 
 
 def loss(
@@ -51,7 +50,7 @@ def loss(
     *,
     temperature: Positive = 0.2,
 ) -> tuple[Array, Outputs]:
-    """``losses.info_nce``: the first view asks, the second view's key answers; one direction."""
+    """Takes ``losses.info_nce`` of the first view's queries and the second view's keys."""
     q, variables = networks(variables, views[0])
     k, moved = networks(target, views[1], until="projector")
     k = lax.stop_gradient(k)
@@ -79,9 +78,9 @@ def update_target(
     *,
     momentum: Share = 0.999,
 ) -> dict[str, Any]:
-    """Replaces the oldest keys by the step's, in the batch's order; then moves the key encoder.
+    """Replaces the oldest keys by the step's, in the batch's order, and moves the key encoder.
 
-    The reference moves it at the start of the next step, which is the same: the parameters are.
+    The reference moves it at the start of the next step, towards the same parameters.
     """
     keys = stats.l2_normalize(outputs.embeddings[1]).T
     queue, pointer = target["queue"], target["pointer"]

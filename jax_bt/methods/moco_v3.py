@@ -1,9 +1,10 @@
-"""MoCo v3: predictions find the momentum encoder's key among the keys of the batch.
+"""MoCo v3 finds each prediction's key, of a momentum encoder, among the keys of the batch.
 
 Reference: Chen, Xie and He 2021, https://arxiv.org/abs/2104.02057
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 from jax import Array
@@ -25,15 +26,15 @@ def heads(
     projector: Widths = (4096, 256),
     predictor: Widths = (4096, 256),
 ) -> dict[str, Any]:
-    """No biases; the projector ends in batch norm without scale and shift, the predictor does not.
+    """Heads have no biases; the projector alone ends in batch norm, without scale and shift.
 
-    So it is for ResNets; the reference's ViTs have a projector of three layers.
+    These are the heads of ResNets. The reference's ViTs have a projector of three layers.
     """
     return {"projector": MLP(projector, output_norm="plain"), "predictor": MLP(predictor)}
 
 
 def init_target(networks: Networks, variables: Variables, context: Context) -> Variables:
-    """A copy of encoder and projector."""
+    """Copies encoder and projector."""
     return _momentum.copy(networks, variables)
 
 
@@ -46,15 +47,12 @@ def loss(
     *,
     temperature: Positive = 1.0,
 ) -> tuple[Array, Outputs]:
-    """``losses.info_nce_in_batch``, the sum of both directions."""
+    """Takes ``losses.info_nce_in_batch``, the sum of both directions."""
     out = _branches.run(networks, variables, target, views)
-    value = 2 * out.both_directions(
-        lambda q, k: (
-            losses.info_nce_in_batch(
-                q, k, temperature=temperature, axis_name=context.axis_name
-            ).loss
-        )
+    formula = functools.partial(
+        losses.info_nce_in_batch, temperature=temperature, axis_name=context.axis_name
     )
+    value = 2 * out.both_directions(formula).loss
     return value, out.outputs(loss=value)
 
 
@@ -68,9 +66,9 @@ def update_target(
 ) -> Variables:
     """Moves the target for the NEXT step, hence with that step's momentum.
 
-    The reference moves it at the start of each step, before the keys, towards the parameters that
-    the last optimiser step left: those at hand here. At its step 0 that changes nothing, since the
-    target is a copy, so the two are the same but for the index of the schedule.
+    The reference moves it at the start of each step, before the keys, towards the parameters of the
+    step before: those at hand here. At step 0 that changes nothing, since the target is a copy. So
+    both are the same, with the schedule taken one step later.
     """
     following = dataclasses.replace(context, step=context.step + 1)
     return _momentum.update_target(target, params, outputs, following, momentum=momentum)

@@ -1,6 +1,6 @@
-"""SimCLR: among all other examples of both views, find the other view of yourself.
+"""SimCLR finds the other view of each example among all examples of both views.
 
-Reference: Chen et al. 2020, https://arxiv.org/abs/2002.05709; heads as of SimCLR v2's code
+Reference: Chen et al. 2020, https://arxiv.org/abs/2002.05709; heads of SimCLR v2's code
 """
 
 from typing import Any
@@ -20,10 +20,10 @@ VIEWS = 2
 def heads(
     encoder_width: int, *, projector: Widths = (2048, 2048, 128), norm: bool = True
 ) -> dict[str, Any]:
-    """Linear-BN-ReLU, then Linear-BN without shift; no biases. Hidden layers as wide as the input.
+    """The projector is Linear-BN-ReLU layers, then Linear-BN without shift; no biases.
 
-    The last width is the embedding's. The reference's hidden width is the encoder's: 2048 fits
-    ResNet-50. ``norm=False`` has biases instead of batch norm, as in solo-learn.
+    The reference's hidden layers are as wide as the encoder's output: 2048 fits ResNet-50.
+    ``norm=False`` has biases instead of batch norm, as in solo-learn.
     """
     if norm:
         return {"projector": MLP(projector, output_norm="scale")}
@@ -39,7 +39,7 @@ def loss(
     *,
     temperature: Positive = 0.1,
 ) -> tuple[Array, Outputs]:
-    """``losses.nt_xent``: negatives are the other examples of the global batch, in both views."""
+    """Takes ``losses.nt_xent``; negatives are the other examples of the global batch."""
     out = _branches.run(networks, variables, target, views)
     value = losses.nt_xent(
         *out.embeddings, temperature=temperature, axis_name=context.axis_name

@@ -1,4 +1,4 @@
-"""SimSiam: predict the other view's projection, held still; nothing else keeps it from collapse.
+"""SimSiam predicts the other view's projection, through which no gradient flows.
 
 Reference: Chen and He 2021, https://arxiv.org/abs/2011.10566
 """
@@ -46,7 +46,7 @@ def loss(
     variance_weight: Weight = 0.0,
     covariance_weight: Weight = 0.0,
 ) -> tuple[Array, Outputs]:
-    """``losses.simsiam`` of both directions, and VICReg's terms if they have weights."""
+    """Takes ``losses.simsiam`` of both directions, and VICReg's terms if they have weights."""
     out = _branches.run(networks, variables, target, views, stop_gradient=True)
     value = losses.simsiam(*out.predictions, *out.targets, axis_name=context.axis_name).loss
     return _branches.outputs_with_spread(

@@ -1,8 +1,9 @@
-"""SwAV: each crop predicts the cluster codes of another, balanced over the batch by Sinkhorn.
+"""SwAV predicts from each crop the cluster codes of another, which Sinkhorn balances.
 
 Reference: Caron et al. 2020, https://arxiv.org/abs/2006.09882
 """
 
+import functools
 import itertools
 from typing import Any
 
@@ -22,7 +23,7 @@ SHARED_ONLY = True  # all crops are scored against one set of prototypes
 def heads(
     encoder_width: int, *, projector: Widths = (2048, 128), prototypes: Count = 3000
 ) -> dict[str, Any]:
-    """Linear-BN-ReLU-Linear with biases, then scores against the prototypes, in float32."""
+    """Heads are Linear-BN-ReLU-Linear with biases, then scores of the prototypes in float32."""
     return {
         "projector": MLP(projector, hidden_bias=True, output_bias=True),
         "prototypes": Linear(prototypes, use_bias=False, dtype=jnp.float32),
@@ -30,9 +31,9 @@ def heads(
 
 
 def constrain(params: dict[str, Any]) -> dict[str, Any]:
-    """Prototypes of unit length: at the start and after each step.
+    """Scales prototypes to unit length, at the start and after each step.
 
-    The reference does it before each step, hence with the same prototypes in every forward pass.
+    The reference does so before each step: every forward pass has the same prototypes.
     """
     kernel = stats.l2_normalize(params["prototypes"]["kernel"], axis=0)
     return {**params, "prototypes": {"kernel": kernel}}
@@ -41,8 +42,8 @@ def constrain(params: dict[str, Any]) -> dict[str, Any]:
 def init_target(
     networks: Networks, variables: Variables, context: Context, *, queue_size: CountOrZero = 0
 ) -> Any:
-    """A queue of embeddings of both large crops (2, M, D), empty; () for batches that need none."""
-    width = networks.modules["projector"].widths[-1]
+    """Makes an empty queue (2, M, D) of embeddings of both large crops; () for size 0."""
+    width = networks.modules["projector"].width_out
     return jnp.zeros((2, queue_size, width)) if queue_size else ()
 
 
@@ -58,60 +59,74 @@ def loss(
     iterations: Count = 3,
     freeze_steps: CountOrZero = 313,
 ) -> tuple[Array, Outputs]:
-    """``losses.swav``: the codes of the first two crops, predicted by all the others.
+    """Takes ``losses.swav``: all crops predict the codes of the first two.
 
-    Crops of one size go through the encoder together and all crops through the projector together,
-    as in the reference: so go their batch statistics. Prototypes learn nothing before
+    Crops of one size go through the encoder together, and all crops through the projector together,
+    as in the reference; batch statistics are over these. Prototypes have no gradient before
     ``freeze_steps``, and a queue takes part in Sinkhorn once it is full.
     """
+    features, z, variables = _embed(networks, variables, views)
+    kernel = variables["params"]["prototypes"]["kernel"]
+    kernel = jnp.where(context.step < freeze_steps, lax.stop_gradient(kernel), kernel)
+    prototypes = {**variables, "params": {"prototypes": {"kernel": kernel}}}
+
+    def scores_of(z: Array) -> Array:
+        return networks(prototypes, z, after="projector")[0]["prototypes"]
+
+    def by_view(x: Array) -> Array:
+        return x.reshape(len(views), -1, x.shape[-1])
+
+    formula = functools.partial(
+        losses.swav,
+        by_view(scores_of(z)),
+        temperature=temperature,
+        epsilon=epsilon,
+        iterations=iterations,
+        axis_name=context.axis_name,
+    )
+
+    def with_queue() -> Array:
+        return formula(queue_scores=scores_of(_own_share(target, context.axis_name))).loss
+
+    def without() -> Array:
+        return formula().loss
+
+    if len(target):
+        value = lax.cond(jnp.any(target[:, -1] != 0), with_queue, without)
+    else:
+        value = without()
+    return value, Outputs(
+        terms={"loss": value},
+        batch_stats=variables["batch_stats"],
+        representations=tuple(by_view(features)),
+        embeddings=tuple(by_view(z)),
+    )
+
+
+def _embed(
+    networks: Networks, variables: Variables, views: tuple[Array, ...]
+) -> tuple[Array, Array, Variables]:
+    """Representations and unit embeddings of all views, one after the other in the first axis."""
     features = []
     for _, same in itertools.groupby(views, key=jnp.shape):
         out, variables = networks(variables, jnp.concatenate([*same]), until="encoder")
         features.append(out["encoder"])
     features = jnp.concatenate(features)
     out, variables = networks(variables, features, after="encoder", until="projector")
-    z = stats.l2_normalize(out["projector"])
+    return features, stats.l2_normalize(out["projector"]), variables
 
-    kernel = variables["params"]["prototypes"]["kernel"]
-    kernel = jnp.where(context.step < freeze_steps, lax.stop_gradient(kernel), kernel)
-    held = {**variables, "params": {"prototypes": {"kernel": kernel}}}
 
-    def scores_of(z: Array) -> Array:
-        return networks(held, z, after="projector")[0]["prototypes"]
-
-    def formula(**queue: Array) -> losses.SwAV:
-        return losses.swav(
-            scores_of(z).reshape(len(views), -1, kernel.shape[1]),
-            temperature=temperature,
-            epsilon=epsilon,
-            iterations=iterations,
-            axis_name=context.axis_name,
-            **queue,
+def _own_share(queue: Array, axis_name: str | None) -> Array:
+    """The part of the queue (2, M, D) that this device scores, an equal share of M."""
+    devices = stats.axis_size(axis_name)
+    share, rest = divmod(queue.shape[1], devices)
+    if rest:
+        raise UsageError(
+            f"swav: queue_size {queue.shape[1]} does not divide over {devices} devices: "
+            f"use --config.target.queue_size={max(share, 1) * devices}"
         )
-
-    def with_queue() -> losses.SwAV:
-        devices = stats.axis_size(context.axis_name)
-        share, rest = divmod(target.shape[1], devices)
-        if rest:
-            raise UsageError(
-                f"swav: queue_size {target.shape[1]} does not divide over {devices} devices: "
-                f"use --config.target.queue_size={max(share, 1) * devices}"
-            )
-        first = stats.shard_index(context.axis_name) * share
-        return formula(queue_scores=scores_of(lax.dynamic_slice_in_dim(target, first, share, 1)))
-
-    if len(target):
-        full = jnp.any(target[:, -1] != 0)
-        value = lax.cond(full, lambda: with_queue().loss, lambda: formula().loss)
-    else:
-        value = formula().loss
-    by_view = (len(views), -1)
-    return value, Outputs(
-        terms={"loss": value},
-        batch_stats=variables["batch_stats"],
-        representations=tuple(features.reshape(*by_view, features.shape[1])),
-        embeddings=tuple(z.reshape(*by_view, z.shape[1])),
-    )
+    first = stats.shard_index(axis_name) * share
+    return lax.dynamic_slice_in_dim(queue, first, share, axis=1)
 
 
 def update_target(

@@ -1,4 +1,4 @@
-"""VICReg: views agree, every dimension keeps its variance, no two dimensions covary.
+"""VICReg draws views together, keeps variances up and covariances at zero.
 
 Reference: Bardes et al. 2022, https://arxiv.org/abs/2105.04906
 """
@@ -29,10 +29,10 @@ def heads(
     bias: bool = True,
     norm: bool = True,
 ) -> dict[str, Any]:
-    """The expander: as Barlow Twins', but its hidden layers have biases (reference code).
+    """The expander is Barlow Twins' projector with biases in its hidden layers (reference code).
 
-    ``predictor`` widths add a second such net behind it, and ``norm=False`` leaves batch norm out
-    of both (Table 4).
+    ``predictor`` widths add a second such net behind it. ``norm=False`` leaves batch norm out of
+    both (Table 4).
     """
     mlp = functools.partial(MLP, hidden_bias=bias, norm=norm)
     return _branches.heads(mlp(projector), mlp(predictor))
@@ -56,10 +56,10 @@ def loss(
     halve_variance: bool = True,
     precision: str | None = "highest",
 ) -> tuple[Array, Outputs]:
-    """``losses.vicreg`` of the views; the options but the first are its keywords.
+    """Takes ``losses.vicreg`` of the views; all options but the first are its keywords.
 
     With a predictor, ``stop_gradient`` or a momentum encoder the invariance is the mean over the
-    ordered pairs of one view's prediction and another view's target; variance and covariance stay
+    ordered pairs of one view's prediction and another view's target. Variance and covariance stay
     those of the trained networks' embeddings.
     """
     if invariance_weight != variance_weight or variance_weight <= covariance_weight:

@@ -1,4 +1,4 @@
-"""W-MSE: whitened views meet; whitening by itself keeps the embeddings from collapsing.
+"""W-MSE draws whitened views together; whitening keeps the embeddings from collapsing.
 
 Reference: Ermolov et al. 2021, https://arxiv.org/abs/2007.06346
 """
@@ -17,7 +17,7 @@ from jax_bt.models.heads import MLP
 
 
 def heads(encoder_width: int, *, projector: Widths = (1024, 64)) -> dict[str, Any]:
-    """Linear-BN-ReLU-Linear with biases, to 64 dimensions on CIFAR and 128 on larger images."""
+    """The head is Linear-BN-ReLU-Linear with biases; 64 wide on CIFAR, 128 on larger images."""
     return {"projector": MLP(projector, hidden_bias=True, output_bias=True)}
 
 
@@ -33,11 +33,11 @@ def loss(
     eps: Weight = 0.0,
     normalize: bool = True,
 ) -> tuple[Array, Outputs]:
-    """``losses.w_mse`` of two, four or any number of views.
+    """Takes ``losses.w_mse`` of two, four or any number of views.
 
-    Examples are whitened together in random sub-batches of ``whitening_size``, by default twice
-    the embedding's width. The batch itself is in random order, so that one iteration takes it as it
-    is; more take the mean over as many draws, the same on every device.
+    Sub-batches of ``whitening_size`` examples, by default twice the embedding's width, are whitened
+    together. One iteration takes the batch, which is in random order, as it comes. More iterations
+    take the mean over as many draws, which are the same on every device.
     """
     out = _branches.run(networks, variables, target, views)
     permutation = None

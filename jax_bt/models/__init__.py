@@ -1,4 +1,4 @@
-"""Encoders and heads, the only files that know Flax Linen."""
+"""Makes encoders and heads; no other package uses Flax Linen."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def make(name: str, **options: Any) -> ResNet:
       The module; its ``width_out`` is the width of its features.
 
     Raises:
-      UsageError: if there is no encoder of that name, or no such option.
+      UsageError: there is no encoder of that name, or no such option.
     """
     if name not in ENCODERS:
         raise UsageError(f"encoder {name!r} is not one of {', '.join(ENCODERS)}")

@@ -1,4 +1,4 @@
-"""Batch normalisation with PyTorch's meaning, over the global batch or over groups of devices."""
+"""Normalises batches as PyTorch does, over the global batch or over groups of devices."""
 
 from typing import Any
 
@@ -57,8 +57,9 @@ class BatchNorm(nn.Module):
           Array of x's shape.
 
         Raises:
-          ValueError: when training on a single value per channel, whose variance means nothing, or
-            if ``group_size`` does not divide the number of shards or has no axis to group.
+          UsageError: training on one value per channel, which has no variance, or a
+            ``group_size`` that does not divide the number of shards.
+          ValueError: a ``group_size`` without ``axis_name``.
         """
         channels = x.shape[-1:]
         mean = self.variable("batch_stats", "mean", jnp.zeros, channels, self.param_dtype)

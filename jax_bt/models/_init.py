@@ -1,7 +1,7 @@
-"""PyTorch's initialisers, drawn in blocks of one shape.
+"""Initialises parameters as PyTorch does, drawing in blocks of one shape.
 
-XLA compiles a random draw anew for every shape it meets, and a network has a shape a layer. Blocks
-of one size are compiled once, which on a CPU starts a small ResNet in a third of the time.
+XLA compiles a random draw once per shape, and nearly every layer has a shape of its own. Blocks of
+one shape are compiled once, which on a CPU starts a small ResNet in a third of the time.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Heads trained beside the encoder: projectors, predictors and prototypes."""
+"""Defines the heads trained beside the encoder: projectors, predictors and prototypes."""
 
 from typing import Any
 
@@ -66,6 +66,11 @@ class MLP(nn.Module):
     norm_group: int | None = None
     dtype: Any = None
     param_dtype: Any = jnp.float32
+
+    @property
+    def width_out(self) -> int:
+        """Width of the result."""
+        return self.widths[-1]
 
     @nn.compact
     def __call__(self, x: Array, train: bool = False) -> Array:

@@ -1,4 +1,4 @@
-"""ResNets that compute what torchvision's compute, with its names, padding and initialisation."""
+"""Defines ResNets with torchvision's results, names, padding and initialisation."""
 
 import functools
 from typing import Any
@@ -120,7 +120,7 @@ class ResNet(nn.Module):
           the stem and of each stage are sown as "stem", "layer1", ... in "intermediates".
 
         Raises:
-          ValueError: if ``stem`` is not one of STEMS.
+          UsageError: ``stem`` is not one of STEMS.
         """
         if self.stem not in STEMS:
             raise UsageError(f"stem={self.stem!r} is not one of {', '.join(STEMS)}")

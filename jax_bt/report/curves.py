@@ -1,4 +1,4 @@
-"""Loss terms over the steps."""
+"""Draws the loss and its terms over the steps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,13 +10,19 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from jax_bt.report import style
 
 
-def losses(path: style.Path, history: Sequence[Mapping[str, Any]], terms: Sequence[str]) -> None:
-    """Draws every loss term over the steps, a panel each, because their sizes differ by thousands.
+def losses(
+    path: style.Path,
+    history: Sequence[Mapping[str, Any]],
+    terms: Sequence[str],
+    levels: Mapping[str, float] | None = None,
+) -> None:
+    """Draws every loss term over the steps, one panel per term: their sizes differ by thousands.
 
     Args:
       path: of the PNG.
       history: records with "step" and the terms; None or a missing term leaves a gap.
       terms: names to draw, at least one of which has a finite value.
+      levels: values of the loss to compare with, by name, drawn as lines in its panel.
 
     Raises:
       ValueError: nothing finite to draw.
@@ -39,6 +45,8 @@ def losses(path: style.Path, history: Sequence[Mapping[str, Any]], terms: Sequen
         axes = style.axes_at(figure, left, 1.2 + 2.75 * (i // columns), panel, 1.95)
         axes.set_title(term, loc="left", size=10.5, weight="bold", color=style.INK, pad=7)
         _curve(axes, steps, values, style.INK if term == "loss" else style.BLUE)
+        if term == "loss" and levels:
+            _levels(axes, levels)
     style.save(figure, path)
 
 
@@ -82,6 +90,30 @@ def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, color: str) -> Non
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axes.set_xlabel("step", color=style.MUTED, size=9)
+
+
+def _levels(axes: Axes, levels: Mapping[str, float]) -> None:
+    """Lines at the losses of embeddings that are identical, independent or collapsed."""
+    low, high = axes.get_ylim()
+    values = list(levels.values())
+    low, high = min(low, *values), max(high, *values)
+    if axes.get_yscale() == "linear" and low > 0 and high > 10 * low:
+        axes.set_yscale("log")
+        style.plain_log(axes)
+    room = (high / low) ** 0.05 if axes.get_yscale() == "log" else 1.0
+    axes.set_ylim(low / room, high * room)
+    for name, value in levels.items():
+        axes.axhline(value, color=style.MUTED, lw=0.8, ls=(0, (4, 3)))
+        axes.text(
+            0.99,
+            value,
+            name,
+            transform=axes.get_yaxis_transform(),
+            ha="right",
+            va="bottom",
+            size=7.5,
+            color=style.MUTED,
+        )
 
 
 def _or_nan(value: Any) -> float:

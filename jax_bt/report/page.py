@@ -19,7 +19,8 @@ TERMS = ("loss", "invariance", "variance", "covariance", "redundancy")
 CAPTIONS = {
     "results": "The same kNN and linear probes on every kind of features. With few labels a class "
     "the features have to do the work: that is where pretraining shows.",
-    "losses": "Each term on its own scale.",
+    "losses": "Each term on its own scale. Dashed: the loss of identical views, of independent "
+    "views and of embeddings that are all one point, at this batch and width.",
     "correlation": "Rows are dimensions of the first view's embedding, columns of the second's. "
     "A blue diagonal says that both views of an image agree; white elsewhere says that each "
     "dimension tells something the others do not.",
@@ -42,6 +43,7 @@ def write(
     views: Sequence[ArrayLike] | None = None,
     neighbours: Mapping[str, Any] | None = None,
     results: Sequence[Mapping[str, Any]] | None = None,
+    levels: Mapping[str, float] | None = None,
     summary: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
     mean: ArrayLike = 0.0,
@@ -60,6 +62,7 @@ def write(
       views: one (N, S, S, C) array per view, normalised.
       neighbours: keyword arguments of ``report.sheets.neighbours``, images normalised.
       results: records of ``evaluate.compare``; None takes those of the summary.
+      levels: losses to compare with, by name (``train.levels``).
       summary: what summary.json holds.
       config: of the run, as nested dicts.
       mean: per channel, with ``std`` undoes the images' normalisation for display.
@@ -83,7 +86,7 @@ def write(
         "results": results and functools.partial(charts.results, records=results),
         "losses": history
         and terms
-        and functools.partial(curves.losses, history=history, terms=terms),
+        and functools.partial(curves.losses, history=history, terms=terms, levels=levels),
         "correlation": correlations and _with(charts.correlation, *correlations),
         "spectrum": spectra and _with(charts.spectrum, *spectra),
         "views": views and functools.partial(sheets.contact_sheet, views=views, mean=mean, std=std),

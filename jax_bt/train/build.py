@@ -64,6 +64,14 @@ class Checkpoints:
 
 
 @dataclasses.dataclass(frozen=True)
+class Initial:
+    """What a run starts from: fields as in ``config.FIELDS``."""
+
+    weights: str | None
+    parts: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Evaluation:
     """How a run is evaluated: fields as in ``config.FIELDS``."""
 
@@ -83,6 +91,7 @@ class Run:
       rates: learning-rate schedules by name, for the log.
       mesh: the mesh of all devices.
       data: what the run reads.
+      initial: the weights it starts from.
       checkpoints: when it saves.
       evaluation: how it is evaluated.
       total_steps: updates of the whole run.
@@ -90,6 +99,8 @@ class Run:
       gradient_scale: factor on the gradient.
       skip_nonfinite: number of non-finite updates that may be left out; None for none.
       log_every: steps between lines of the log.
+      classes: number of classes of the classifier beside the encoder; None for no classifier.
+      evaluate_every: steps between evaluations while training; None for none.
       diagnostics_every: steps between signals of collapse, a multiple of ``log_every``; 0: never.
       record: the config as JSON types, to be kept with the run.
     """
@@ -100,6 +111,7 @@ class Run:
     rates: dict[str, optim.schedules.Schedule]
     mesh: Mesh
     data: Data
+    initial: Initial
     checkpoints: Checkpoints
     evaluation: Evaluation
     total_steps: int
@@ -108,6 +120,8 @@ class Run:
     skip_nonfinite: int | None
     log_every: int
     diagnostics_every: int
+    classes: int | None
+    evaluate_every: int | None
     record: dict[str, Any]
 
     def init_state(self) -> TrainState:
@@ -119,6 +133,7 @@ class Run:
             self.mesh,
             seed=self.data.seed,
             total_steps=self.total_steps,
+            classes=self.classes,
         )
 
     @functools.cached_property
@@ -158,7 +173,10 @@ class Run:
             for recipe in self.data.recipes
         )
         index = jax.ShapeDtypeStruct((count,), jnp.uint32)
-        return jax.eval_shape(self.init_state), {"views": views, "index": index}
+        batch: dict[str, Any] = {"views": views, "index": index}
+        if self.classes is not None:
+            batch["label"] = jax.ShapeDtypeStruct((count,), jnp.int32)
+        return jax.eval_shape(self.init_state), batch
 
     def _augment(self) -> Augment:
         """What follows the crop: keyed by (seed, epoch, example index, view)."""
@@ -170,7 +188,14 @@ class Run:
         return make
 
 
-def build(c: ConfigDict, mesh: Mesh, *, train_size: int, channels: int = 3) -> Run:
+def build(
+    c: ConfigDict,
+    mesh: Mesh,
+    *,
+    train_size: int,
+    channels: int = 3,
+    classes: int | None = None,
+) -> Run:
     """Makes the objects of a run and checks all that can be checked without tracing its step.
 
     Args:
@@ -178,6 +203,7 @@ def build(c: ConfigDict, mesh: Mesh, *, train_size: int, channels: int = 3) -> R
       mesh: the mesh of all devices.
       train_size: examples of the training split.
       channels: of the images.
+      classes: of the labels of the training split; None without labels.
 
     Returns:
       The run.
@@ -220,6 +246,7 @@ def build(c: ConfigDict, mesh: Mesh, *, train_size: int, channels: int = 3) -> R
         rates=rates,
         mesh=mesh,
         data=data,
+        initial=_initial(c),
         checkpoints=Checkpoints(**c.checkpoint),
         evaluation=_evaluation(c),
         total_steps=total_steps,
@@ -229,6 +256,8 @@ def build(c: ConfigDict, mesh: Mesh, *, train_size: int, channels: int = 3) -> R
         log_every=c.log_every,
         # Rounded up to steps that are written.
         diagnostics_every=math.ceil(c.diagnostics_every / c.log_every) * c.log_every,
+        classes=classes if c.evaluate.online else None,
+        evaluate_every=c.evaluate.every and max(1, round(c.evaluate.every * steps_per_epoch)),
         record=json.loads(c.to_json_best_effort()),
     )
 
@@ -330,6 +359,13 @@ def _optimizer(
         **options,
     )
     return optimizer, rates
+
+
+def _initial(c: ConfigDict) -> Initial:
+    unknown = set(c.init.parts) - {"encoder", "projector"}
+    if unknown or not c.init.parts:
+        raise UsageError(f"init.parts={c.init.parts}: choose from encoder, projector")
+    return Initial(c.init.weights, c.init.parts)
 
 
 def _evaluation(c: ConfigDict) -> Evaluation:

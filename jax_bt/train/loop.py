@@ -15,7 +15,7 @@ from jax_bt.data import Source
 from jax_bt.devices import processes
 from jax_bt.devices.mesh import from_first_process, make_mesh, to_global
 from jax_bt.errors import Stopped
-from jax_bt.train import checkpoint, evaluation, workdir
+from jax_bt.train import checkpoint, evaluation, initial, levels, workdir
 from jax_bt.train.build import Run, build, read_data
 from jax_bt.train.finish import finish
 from jax_bt.train.memory import check_fits
@@ -58,7 +58,13 @@ def train(
         data_dir=reads.data_dir,
         download=reads.download,
     )
-    run = build(c, mesh, train_size=source.size(reads.train), channels=source.channels)
+    run = build(
+        c,
+        mesh,
+        train_size=source.size(reads.train),
+        channels=source.channels,
+        classes=source.num_classes if source.has_labels(reads.train) else None,
+    )
     check_fits(run.abstract()[0], mesh)
     evaluation.check(run, source)
     terms = run.trace()  # before the folder records a config that cannot be traced
@@ -85,18 +91,29 @@ def train(
             print(source.describe())
             if reason := evaluation.why_not(run, source):  # now, not after a week
                 print(f"the run will not be evaluated: {reason}")
+        compared = levels.levels(run) if first else {}
+        if compared:
+            print(levels.text(compared, run))
         untrained, state = _steps(run, source, folder)
         if not first:
             return {}
         trained = jax.device_get(state.variables)
-        return finish(run, source, folder, terms=terms, untrained=untrained, trained=trained)
+        return finish(
+            run,
+            source,
+            folder,
+            terms=terms,
+            levels=compared,
+            untrained=untrained,
+            trained=trained,
+        )
 
 
 def _steps(run: Run, source: Source, folder: epath.Path) -> tuple[Any, TrainState]:
     """Takes all steps that are left; returns the variables of step 0 and the last state, saved."""
     keep = {"keep": run.checkpoints.keep, "keep_every": run.checkpoints.keep_every}
     with checkpoint.opened(folder / "checkpoints", **keep) as manager:
-        state = run.init_state()
+        state = initial.start(run)
         untrained = jax.device_get(state.variables)  # for the report; the state itself is consumed
         state = checkpoint.restore(manager, state, run.mesh) or state
         start = int(state.step)
@@ -134,9 +151,13 @@ def _steps(run: Run, source: Source, folder: epath.Path) -> tuple[Any, TrainStat
                 last_good=lambda: checkpoint.newest_step(manager),
             )
             for step in range(start, run.total_steps):
-                batch = to_global(run.mesh, step_input(next(batches)))
+                batch = to_global(run.mesh, step_input(run, next(batches)))
                 state, metrics = run.train_step(state, batch)
-                monitor.add(step, metrics)
+                evaluated = {}
+                if run.evaluate_every and (step + 1) % run.evaluate_every == 0:
+                    with writer.saving():
+                        evaluated = evaluation.while_training(run, source, state)
+                monitor.add(step, metrics, evaluated)
                 stop, save = stopping.after(step, received)
                 last = step + 1 == run.total_steps
                 if stop or last or save:
@@ -148,6 +169,7 @@ def _steps(run: Run, source: Source, folder: epath.Path) -> tuple[Any, TrainStat
     return untrained, state
 
 
-def step_input(batch: dict[str, Any]) -> dict[str, Any]:
+def step_input(run: Run, batch: dict[str, Any]) -> dict[str, Any]:
     """What the step takes of a batch; indices as 32 bits, which JAX has without x64."""
-    return {"views": batch["views"], "index": batch["index"].astype(np.uint32)}
+    label = {} if run.classes is None else {"label": batch["label"]}
+    return {"views": batch["views"], "index": batch["index"].astype(np.uint32), **label}

@@ -1,19 +1,26 @@
 """docs/adding_a_method.md, word for word: its files are found, agree on devices, and train."""
 
+import dataclasses
 import importlib
+import inspect
 import pathlib
 import re
 import runpy
 import sys
+import traceback
 
 import jax
 import numpy as np
 import pytest
-from helpers import conformance, discovery
+from jax.sharding import PartitionSpec as P
 
-import jax_bt.losses
-from jax_bt import data, methods, run
-from jax_bt import mesh as meshes
+from jax_bt import data, losses, methods
+from jax_bt.devices.mesh import make_mesh, to_global
+from jax_bt.errors import Expected, UsageError
+from jax_bt.train.build import build
+from jax_bt.train.loop import step_input
+
+from . import formulas
 
 DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "adding_a_method.md"
 NAME = "align_uniform"
@@ -29,54 +36,106 @@ def files(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True)
         path.write_text(text)
         paths[path.parent.name] = path
-    for package in (jax_bt.losses, methods):
+    assert sorted(paths) == ["configs", "losses", "methods"]
+    for package in (losses, methods):
         folder = paths[package.__name__.rpartition(".")[2]].parent
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
     importlib.invalidate_caches()
     yield paths
-    for package in (jax_bt.losses, methods):
+    for package in (losses, methods):
         sys.modules.pop(f"{package.__name__}.{NAME}", None)
         vars(package).pop(NAME, None)
 
 
-def test_the_files_are_short(files):
-    """Under sixty lines that are not blank."""
-    assert sorted(files) == ["configs", "losses", "methods"]
-    text = "\n".join(path.read_text() for path in files.values())
-    assert len([line for line in text.splitlines() if line.strip()]) < 60
+def built(files):
+    """The config at toy size."""
+    c = runpy.run_path(str(files["configs"]))["get_config"]("smoke")
+    c.steps, c.batch_size = 12, 64
+    c.optimizer.name, c.optimizer.learning_rate, c.optimizer.bias_learning_rate = "sgd", 0.2, None
+    with c.unlocked():
+        c.encoder.features = 8
+    return build(c, make_mesh(jax.devices()[:1]), train_size=1297)
 
 
-def test_the_loss_is_found_and_agrees_on_devices(files):
-    (case,) = [case for case in discovery.cases() if case.name.startswith(NAME)]
-    conformance.check_sharded(case, conformance.outside, devices=4)
+def test_the_loss_is_its_formula_and_the_same_on_devices(files):
+    loss = importlib.import_module(f"jax_bt.losses.{NAME}").align_uniform
+    views = np.random.default_rng(0).normal(size=(2, 16, 5))
+    with jax.enable_x64(True):
+        plain = jax.jit(jax.value_and_grad(lambda x: loss(*x).loss))(views)
+        mapped = jax.shard_map(
+            lambda x: loss(*x, axis_name="data").loss,
+            mesh=make_mesh(jax.devices()[:4]),
+            in_specs=P(None, "data"),
+            out_specs=P(),
+        )
+        sharded = jax.jit(jax.value_and_grad(mapped))(views)
+    for one, four in zip(plain, sharded, strict=True):
+        np.testing.assert_allclose(four, one, rtol=1e-9, atol=1e-12)
+    a, b = (formulas.unit(z) for z in views)
+    pairs = ~np.eye(16, dtype=bool)
+    expected = np.mean(np.sum((a - b) ** 2, axis=1))
+    for z in (a, b):
+        squares = np.sum((z[:, None] - z[None]) ** 2, axis=2)
+        expected += np.log(np.mean(np.exp(-2 * squares[pairs]))) / 2
+    np.testing.assert_allclose(plain[0], expected, rtol=1e-9)
 
 
 def test_the_config_trains(files):
     assert NAME in methods.names()
-    c = runpy.run_path(str(files["configs"]))["get_config"]("smoke")
-    c.steps, c.batch_size, c.encoder.features = 12, 64, 8
-    c.optimizer.name, c.optimizer.learning_rate, c.optimizer.bias_learning_rate = "sgd", 0.2, None
-    source, mesh = data.load("digits"), meshes.make_mesh(jax.devices()[:1])
-    built = run.build(c, source.size("train"), mesh)
-    state, step = run.init_state(built, c), run.train_step(built, c)
-    batches = data.batches(source, "train", global_batch=64, seed=0, recipes=built.recipes)
-    losses = []
-    for _ in range(c.steps):
-        state, terms = step(state, meshes.to_global(mesh, {"views": next(batches)["views"]}))
+    run, source = built(files), data.load("digits")
+    state, losses = run.init_state(), []
+    assert state.target == ()  # no init_target, no update_target
+    recipes = run.data.recipes
+    batches = data.batches(source, "train", global_batch=64, seed=0, recipes=recipes)
+    for _ in range(run.total_steps):
+        batch = to_global(run.mesh, step_input(run, next(batches)))
+        state, metrics = run.train_step(state, batch)
+        terms = metrics.terms
         losses.append(float(terms["loss"]))
-        np.testing.assert_allclose(
-            terms["loss"], terms["alignment"] + terms["uniformity"], rtol=1e-5
-        )
+        total = terms["alignment"] + terms["uniformity"]
+        np.testing.assert_allclose(terms["loss"], total, rtol=1e-5)
+    assert state.target == () and int(state.step) == 12
     assert np.mean(losses[-3:]) < np.mean(losses[:3]) - 0.1
-    assert {"alignment", "uniformity", "collapse/embedding_std"} < set(terms)
+    assert run.trace() == ("loss", "alignment", "uniformity")
 
 
-def test_what_the_document_says_of_modules_is_so():
-    """Every attribute it lists is one that some method has."""
-    text = DOCUMENT.read_text().partition("may say more about itself")[2]
-    named = re.findall(r"^\| `(\w+)", text, re.M)
-    assert named == ["FORMULA", "SHARED_ONLY", "VIEWS", "constrain", "LEAST_SCALE"]
-    for attribute in named:
-        assert any(hasattr(methods.load(name), attribute) for name in methods.names())
-    for given in methods.GIVEN:
-        assert f"`{given}`" in DOCUMENT.read_text()
+def test_an_option_outside_its_range_is_refused_in_one_line(files):
+    module = methods.load(NAME)
+    with pytest.raises(UsageError, match=r"^loss.t=-2.0: give a number above 0$"):
+        methods.Method(module, loss_options={"t": -2.0})
+    with pytest.raises(UsageError, match=f"^{NAME} has no loss option 'tau': it has weight, t$"):
+        methods.Method(module, loss_options={"tau": 2.0})
+
+
+@pytest.mark.parametrize(
+    "bug, kind",
+    [("a, b, c = views", ValueError), ("views[2]", IndexError), ("context.axis", AttributeError)],
+)
+def test_a_bug_keeps_its_traceback(files, bug, kind):
+    """It is no user's mistake, and its last line is the line with the bug."""
+    path = files["methods"]
+    path.write_text(path.read_text().replace("    out =", f"    {bug}\n    out ="))
+    with pytest.raises(kind) as caught:
+        built(files).trace()
+    assert not isinstance(caught.value, Expected)
+    last = traceback.extract_tb(caught.value.__traceback__)[-1]
+    assert (last.filename, last.line) == (str(path), bug)
+
+
+def test_the_document_lists_all_that_a_method_may_have():
+    text = DOCUMENT.read_text().partition("## What else a method may have")[2]
+    functions = dict(re.findall(r"^\| `(\w+)\((.*?)\)` \|", text, re.M))
+    assert list(functions) == ["heads", "loss", "init_target", "update_target", "constrain"]
+    for function, described in functions.items():
+        names = described.partition(", *")[0].split(", ")
+        for module in (methods.load(name) for name in methods.names()):
+            if hasattr(module, function):
+                parameters = inspect.signature(getattr(module, function)).parameters.values()
+                positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+                assert positional == names, (module.__name__, function)
+    fields = [field.name for field in dataclasses.fields(methods.Context)]
+    assert re.findall(r"^\| `([a-z_]+)` \|", text, re.M) == fields
+    constants = re.findall(r"^\| `([A-Z_]+)", text, re.M)
+    assert constants == ["VIEWS", "SHARED_ONLY", "LEAST_SCALE"]
+    for name in constants:
+        assert any(hasattr(methods.load(method), name) for method in methods.names())

@@ -6,7 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from jax_bt import checkpoint, methods
+from jax_bt import methods, models
+from jax_bt.errors import UsageError
+from jax_bt.methods import Method
+from jax_bt.train import checkpoint
 
 from . import tiny
 
@@ -26,6 +29,7 @@ def test_one_device_and_eight_train_alike(name):
     one, losses = tiny.train(make(name), range(4))
     eight, losses_8 = tiny.train(make(name, devices=8), range(4))
     assert np.ptp(losses) > 1e-3  # something happens
+    # Sums over shards round otherwise, by 1e-7, which ill-conditioned steps (W-MSE, IMAX) magnify.
     np.testing.assert_allclose(losses_8, losses, rtol=2e-4)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(eight), strict=True):
         if not jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
@@ -52,21 +56,19 @@ def test_resuming_is_bitwise_the_same(name, tmp_path):
 
 @pytest.mark.parametrize("name", methods.names())
 def test_a_misspelt_option_is_refused_with_the_valid_names(name):
-    method = methods.load(name)
-    with pytest.raises(ValueError, match=f"{name} has no loss option 'temprature': it has"):
-        methods.check(method, loss={"temprature": 1.0}, target={})
-    with pytest.raises(ValueError, match="has no target option 'axis_name'"):
-        methods.check(method, loss={}, target={"axis_name": "data"})
-    with pytest.raises(ValueError, match="has no heads option 'projektor': it has projector"):
-        methods.make_networks(method, {"name": "resnet_small"}, {"projektor": (8, 8)})
+    module = methods.load(name)
+    with pytest.raises(UsageError, match=f"{name} has no loss option 'temprature': it has"):
+        Method(module, loss_options={"temprature": 1.0})
+    with pytest.raises(UsageError, match="has no target option 'context': it has"):
+        Method(module, target_options={"context": None})
+    with pytest.raises(UsageError, match="has no heads option 'projektor': it has projector"):
+        methods.make_networks(
+            module, models.make("resnet_small"), {"projektor": (8, 8)}, inputs=(8, 8, 3)
+        )
 
 
 def test_an_unknown_method_is_refused_with_the_valid_names():
-    with pytest.raises(ValueError, match="no method 'barlow': choose one of barlow_twins, byol"):
+    with pytest.raises(UsageError, match="no method 'barlow': choose one of barlow_twins, byol"):
         methods.load("barlow")
-
-
-def test_options_passed_on_are_those_of_the_formula():
-    methods.check(methods.load("barlow_twins"), loss={"lambd": 0.01, "form": "gram"}, target={})
-    with pytest.raises(ValueError, match="lambda.*it has stop_gradient, lambd, form, terms"):
-        methods.check(methods.load("barlow_twins"), loss={"lambda": 0.01}, target={})
+    with pytest.raises(UsageError, match="no method '_branches'"):
+        methods.load("_branches")

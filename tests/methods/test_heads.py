@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jax_bt import methods
+from jax_bt import methods, models
 
 # One letter a parameter: kernel, bias; norms with scale and shift (n), scale only (s), neither (p).
 EXPECTED = {
@@ -52,8 +52,8 @@ def test_simclr_without_norm_has_biases():
 
 
 def test_heads_take_the_encoders_dtype_axis_and_groups():
-    encoder = {"name": "resnet_small", "dtype": "bfloat16", "norm_group": 2}
-    modules = methods.make_networks(methods.load("swav"), encoder, {}).modules
-    projector, prototypes = modules["projector"], modules["prototypes"]
+    encoder = models.make("resnet_small", dtype="bfloat16", norm_group=2, axis_name="data")
+    nets = methods.make_networks(methods.load("swav"), encoder, {}, inputs=(8, 8, 3))
+    projector, prototypes = nets.modules["projector"], nets.modules["prototypes"]
     assert (projector.dtype, projector.axis_name, projector.norm_group) == ("bfloat16", "data", 2)
     assert prototypes.dtype == jnp.float32  # of its own: codes are sharp, scores over 0.05

@@ -7,28 +7,31 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jax_bt import config, losses, methods, optim, run, step
-from jax_bt import mesh as meshes
+from jax_bt import config, losses, methods, optim
+from jax_bt.devices.mesh import AXIS, make_mesh, to_global
+from jax_bt.errors import UsageError
+from jax_bt.methods import Method
 from jax_bt.methods._networks import Networks, in_parts
 from jax_bt.models.heads import MLP
 from jax_bt.models.resnet import ResNet
+from jax_bt.train.build import build
+from jax_bt.train.step import init_state, make_train_step
 
 from . import tiny
 
 
-def trained(micro_batches, *, devices=1, method="barlow_twins", **encoder):
+def trained(micro_batches, *, devices=1, name="barlow_twins", **encoder):
     """Three steps; the losses and what the state holds at the end."""
-    module, nets = methods.load(method), tiny.networks(method, axis_name=meshes.AXIS)
-    made = MLP((24, 12), axis_name=meshes.AXIS, **encoder)
-    nets = Networks({**nets.modules, "encoder": made}, micro_batches)
-    mesh, optimizer = meshes.make_mesh(jax.devices()[:devices]), optim.sgd(0.05)
-    current = step.init_state(module, nets, optimizer, mesh, seed=0, image_shape=(tiny.INPUTS,))
-    train_step = step.make_train_step(module, nets, optimizer, mesh, total_steps=3)
+    method, nets = Method(methods.load(name)), tiny.networks(name, axis_name=AXIS)
+    made = MLP((24, 12), axis_name=AXIS, **encoder)
+    nets = Networks({**nets.modules, "encoder": made}, nets.inputs, micro_batches)
+    mesh, optimizer = make_mesh(jax.devices()[:devices]), optim.sgd(0.05)
+    current = init_state(method, nets, optimizer, mesh, seed=0, total_steps=3)
+    train_step = make_train_step(method, nets, optimizer, mesh, total_steps=3)
     values = []
     for i in range(3):
-        batch = meshes.to_global(mesh, {"views": tiny.views(i)})
-        current, terms = train_step(current, batch)
-        values.append(float(terms["loss"]))
+        current, metrics = train_step(current, to_global(mesh, {"views": tiny.views(i)}))
+        values.append(float(metrics.terms["loss"]))
     return values, jax.device_get((current.params, current.batch_stats, current.target))
 
 
@@ -39,13 +42,13 @@ def assert_close(a, b, tolerance):
     )
 
 
-@pytest.mark.parametrize("method", ["barlow_twins", "vicreg", "byol"])
+@pytest.mark.parametrize("name", ["barlow_twins", "vicreg", "byol"])
 @pytest.mark.parametrize("parts, devices", [(4, 1), (2, 4)])
-def test_without_batch_norm_it_is_the_large_batch(method, parts, devices):
+def test_without_batch_norm_it_is_the_large_batch(name, parts, devices):
     """The heads keep their batch norm: they see the whole batch either way."""
-    whole = trained(1, method=method, norm=False)
+    whole = trained(1, name=name, norm=False)
     assert np.ptp(whole[0]) > 1e-3
-    assert_close(trained(parts, method=method, devices=devices, norm=False), whole, 2e-5)
+    assert_close(trained(parts, name=name, devices=devices, norm=False), whole, 2e-5)
 
 
 def test_with_batch_norm_parts_are_the_same_on_any_number_of_devices():
@@ -102,6 +105,6 @@ def test_parts_that_do_not_divide_are_refused():
     c = config.digits()
     c.batch_size, c.micro_batches = 64, 3
     with pytest.raises(ValueError, match="micro_batches=3 does not divide the 8 examples of a dev"):
-        run.build(c, 1297, meshes.make_mesh())
-    with pytest.raises(ValueError, match="10 examples of a device do not divide into 4 micro-bat"):
+        build(c, make_mesh(), train_size=1297)
+    with pytest.raises(UsageError, match="10 examples of a device do not divide into 4 micro-bat"):
         in_parts(MLP((8,)), {"params": {}}, jnp.zeros((10, 6)), 4)

@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jax_bt import mesh as meshes
-from jax_bt import methods, optim, step
-from jax_bt.methods._networks import Networks
+from jax_bt import methods, optim
+from jax_bt.devices.mesh import AXIS, make_mesh, replicated, to_global
+from jax_bt.methods import Context, Method, Networks
 from jax_bt.models.heads import MLP
+from jax_bt.train.state import TrainState
+from jax_bt.train.step import init_state, make_train_step
 
 INPUTS, BATCH, STEPS = 6, 16, 8
 HEADS = {
@@ -25,55 +27,40 @@ TARGET = {"moco_v2": {"queue_size": 32}, "swav": {"queue_size": 32}}
 class Tiny(NamedTuple):
     """A method ready to train."""
 
-    method: Any
+    method: Method
     networks: Networks
     mesh: Any
-    state: Any
+    state: TrainState
     step: Any
 
 
-def networks(
-    name: str, *, axis_name: str | None = None, separate: bool = False, **heads
-) -> Networks:
-    """Tiny networks of a method; with ``separate``, of two branches."""
-    method = methods.load(name)
-    fields = {"axis_name": axis_name}
-    modules = {}
-    for suffix in ("", "_b")[: 1 + separate]:
-        modules[f"encoder{suffix}"] = MLP((12,), output_norm="affine", **fields)
-        made = method.heads(12, **(HEADS.get(name, {"projector": (16, 8)}) | heads))
-        modules |= {f"{k}{suffix}": methods._placed(head, fields) for k, head in made.items()}
-    return Networks(modules)
+def networks(name: str, *, axis_name: str | None = None, encoder_b: Any = None, **heads):
+    """Tiny networks of a method; with ``encoder_b``, of two branches."""
+    encoder = MLP((12,), output_norm="affine", axis_name=axis_name)
+    options = HEADS.get(name, {"projector": (16, 8)}) | heads
+    module = methods.load(name)
+    return methods.make_networks(module, encoder, options, encoder_b=encoder_b, inputs=(INPUTS,))
 
 
 def make(name: str, *, devices: int = 1, loss=None, target=None, **heads) -> Tiny:
     """The method's step and its state of step 0."""
-    method = methods.load(name)
-    nets = networks(name, axis_name=meshes.AXIS, **heads)
-    mesh = meshes.make_mesh(jax.devices()[:devices])
-    optimizer = optim.sgd(0.05)
-    options = TARGET.get(name, {}) if target is None else target
-    # On one device and moved, which spares a compilation; test_step.py starts on several.
-    state = step.init_state(
-        method,
-        nets,
-        optimizer,
-        meshes.make_mesh(jax.devices()[:1]),
-        seed=0,
-        image_shape=(INPUTS,),
-        target_options=options,
-    )
-    state = jax.device_put(state, meshes.replicated(mesh))
-    train_step = step.make_train_step(
-        method,
-        nets,
-        optimizer,
-        mesh,
+    method = Method(
+        methods.load(name),
         loss_options=LOSS.get(name, {}) if loss is None else loss,
-        target_options=options,
-        total_steps=STEPS,
+        target_options=TARGET.get(name, {}) if target is None else target,
     )
-    return Tiny(method, nets, mesh, state, train_step)
+    nets, optimizer = networks(name, axis_name=AXIS, **heads), optim.sgd(0.05)
+    mesh, one = (make_mesh(jax.devices()[:count]) for count in (devices, 1))
+    # On one device and moved, which spares a compilation; train/test_step.py starts on several.
+    state = init_state(method, nets, optimizer, one, seed=0, total_steps=STEPS)
+    state = jax.device_put(state, replicated(mesh))
+    step = make_train_step(method, nets, optimizer, mesh, total_steps=STEPS)
+    return Tiny(method, nets, mesh, state, step)
+
+
+def context(step: int = 0, seed: int = 0) -> Context:
+    """What a method is told outside of ``shard_map``."""
+    return Context(None, step, STEPS, jax.random.key(seed))
 
 
 def views(i: int, count: int = 2) -> tuple[np.ndarray, ...]:
@@ -86,19 +73,29 @@ def views(i: int, count: int = 2) -> tuple[np.ndarray, ...]:
 
 def train(tiny: Tiny, steps: range, state=None) -> tuple[Any, list[float]]:
     """Trains on those batches; the state given is not consumed."""
-    state = copy(tiny.state if state is None else state)
+    # A copy outlives the donation of the step's buffers.
+    state = jax.tree.map(jnp.copy, tiny.state if state is None else state)
     losses = []
     for i in steps:
-        state, terms = tiny.step(state, meshes.to_global(tiny.mesh, {"views": views(i)}))
-        losses.append(float(terms["loss"]))
+        state, metrics = tiny.step(state, to_global(tiny.mesh, {"views": views(i)}))
+        losses.append(float(metrics.terms["loss"]))
     return state, losses
 
 
-def copy(tree: Any) -> Any:
-    """A copy that outlives the donation of the original."""
-    return jax.tree.map(jnp.copy, tree)
-
-
-def variables(state: Any) -> dict[str, Any]:
+def variables(state: TrainState) -> dict[str, Any]:
     """Parameters and statistics of a state."""
     return {"params": state.params, "batch_stats": state.batch_stats}
+
+
+def through(nets: Networks, variables: Any, x: Any, *names: str) -> jax.Array:
+    """What these networks make of x in training mode, one after the other."""
+    for name in names:
+        given = {kind: variables[kind].get(name, {}) for kind in ("params", "batch_stats")}
+        x, _ = nets.modules[name].apply(given, x, train=True, mutable=["batch_stats"])
+    return x
+
+
+def others(variables: Any) -> Any:
+    """The variables with other weights of the same size, as a target network has them."""
+    params = jax.tree.map(lambda x: x + 0.3 * jnp.cos(7 * x), variables["params"])
+    return {**variables, "params": params}

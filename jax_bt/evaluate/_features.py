@@ -1,0 +1,117 @@
+"""Features of a whole split, from an encoder compiled once."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import jax
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh
+
+from jax_bt.devices.mesh import sharded
+from jax_bt.evaluate._placement import gathered, padded
+
+Batches = Iterable[Mapping[str, np.ndarray]]
+
+
+def extract(
+    apply: Callable[[Array], Array], batches: Batches, mesh: Mesh | None = None
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Runs an encoder over batches and returns all its features in order.
+
+    A short batch is padded to the size of the first and the padding's features are dropped, so a
+    jitted ``apply`` compiles once. With a mesh each batch is spread over its devices, and padded to
+    a size that divides over them. The encoder must treat examples independently (BatchNorm with its
+    running statistics).
+
+    Args:
+      apply: images (B, H, W, C) -> features (B, F), any floating dtype; usually jitted.
+      batches: {"image": (b, H, W, C) float32, "label": (b,) integer, "index": (b,) integer}, b <=
+        the first b; "label" and "index" may be missing. Each process of the mesh gives its own.
+      mesh: of the devices of all processes; None for the default device.
+
+    Returns:
+      Features (N, F) float32, labels (N,) int64 and indices (N,) int64, None where they are
+      missing; on the host, those of all processes in the order of the indices.
+
+    Raises:
+      ValueError: no batch at all, a batch larger than the first, or features of a wrong shape.
+    """
+    columns: dict[str, list[np.ndarray]] = {"label": [], "index": []}
+    seen = _note(batches, columns)
+    outputs = _on_one(apply, seen) if mesh is None else _on_mesh(apply, seen, mesh)
+    found = {"features": np.concatenate(list(outputs))}
+    found |= {name: np.concatenate(column) for name, column in columns.items() if column}
+    if mesh is not None and mesh.size > len(mesh.local_devices):
+        found = {name: gathered(column) for name, column in found.items()}
+        if "index" in found:
+            order = np.argsort(found["index"], kind="stable")
+            found = {name: column[order] for name, column in found.items()}
+    return found["features"], found.get("label"), found.get("index")
+
+
+def _note(batches: Batches, columns: dict[str, list[np.ndarray]]) -> Iterator[np.ndarray]:
+    """The images, while labels and indices go to the columns."""
+    size = None
+    for batch in batches:
+        images = np.asarray(batch["image"])
+        size = size or len(images)
+        if not 0 < len(images) <= size:
+            raise ValueError(
+                f"a batch of {len(images)} examples after a first of {size}; only the last may be "
+                "shorter"
+            )
+        for name, column in columns.items():
+            if name in batch:
+                column.append(np.asarray(batch[name]).astype(np.int64))
+        yield images
+    if size is None:
+        raise ValueError("no batches: the split is empty")
+
+
+def _on_one(apply: Callable, batches: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    size, pending = 0, None
+    for images in batches:
+        size, count = size or len(images), len(images)
+        if count < size:  # repeats a real image: its features are finite if the others are
+            images = np.concatenate([images, np.repeat(images[-1:], size - count, axis=0)])
+        output = _checked(apply(images), size)
+        # One batch is fetched while the next computes; more would pile up on the device.
+        if pending is not None:
+            yield _first_rows(*pending)
+        pending = output, count
+    if pending is not None:
+        yield _first_rows(*pending)
+
+
+def _first_rows(output: Array, count: int) -> np.ndarray:
+    return np.asarray(output)[:count].astype(np.float32)
+
+
+def _on_mesh(apply: Callable, batches: Iterator[np.ndarray], mesh: Mesh) -> Iterator[np.ndarray]:
+    # Rows are numbered, and padding gets a negative number.
+    numbered = ({"image": x, "label": np.arange(len(x), dtype=np.int32)} for x in batches)
+    pending = None
+    for batch in padded(mesh, numbered):
+        output = _checked(apply(batch["image"]), len(batch["label"]))
+        output = jax.device_put(output, sharded(mesh))
+        if pending is not None:
+            yield _own_rows(*pending)
+        pending = output, batch["label"]
+    if pending is not None:
+        yield _own_rows(*pending)
+
+
+def _own_rows(output: Array, number: Array) -> np.ndarray:
+    """This process's rows without the padding."""
+
+    def own(x: Array) -> np.ndarray:
+        shards = sorted(x.addressable_shards, key=lambda shard: shard.index[0].start or 0)
+        return np.concatenate([np.asarray(shard.data) for shard in shards])
+
+    return own(output)[own(number) >= 0].astype(np.float32)
+
+
+def _checked(output: Array, size: int) -> Array:
+    if output.ndim != 2 or output.shape[0] != size:
+        raise ValueError(f"the encoder must give ({size}, features), got {output.shape}")
+    return output
