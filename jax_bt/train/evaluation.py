@@ -1,5 +1,6 @@
 """Evaluates the encoder of a run: features of labelled splits under every protocol."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -10,8 +11,15 @@ import numpy as np
 from jax_bt import data, evaluate
 from jax_bt.data import Source
 from jax_bt.data.sources import splits
+from jax_bt.data.sources.base import Selection
+from jax_bt.data.sources.tfrecord import StreamRecords
+from jax_bt.devices import processes
 from jax_bt.methods import Variables
 from jax_bt.train.build import Run
+from jax_bt.train.state import TrainState
+
+# Of larger splits this many examples enter the evaluations while training.
+MOST_TRAIN, MOST_TEST = 10_000, 2_000
 
 
 class Features(NamedTuple):
@@ -82,9 +90,8 @@ def features(run: Run, source: Source, stages: Mapping[str, Variables]) -> dict[
     Returns:
       "trained", and with ``evaluate.baselines`` "raw_pixels" and "untrained" before it.
     """
-    represent = jax.jit(run.networks.represent)
     kinds: dict[str, Callable[[np.ndarray], Any]] = {
-        name: functools.partial(represent, variables) for name, variables in stages.items()
+        name: functools.partial(run.represent, variables) for name, variables in stages.items()
     }
     if run.evaluation.baselines:
         kinds = {"raw_pixels": lambda images: images.reshape(len(images), -1), **kinds}
@@ -97,6 +104,45 @@ def features(run: Run, source: Source, stages: Mapping[str, Variables]) -> dict[
         )
         for kind, apply in kinds.items()
     }
+
+
+def while_training(run: Run, source: Source, state: TrainState) -> dict[str, float]:
+    """kNN of the encoder as it is, on a part of the data; on the first process only.
+
+    Args:
+      run: the run.
+      source: its data set.
+      state: the training state, of which nothing is changed.
+
+    Returns:
+      {"knn_top1": percent}; nothing on other processes, or where there are no labels.
+    """
+    if not processes.is_first() or why_not(run, source):
+        return {}
+    variables = jax.device_get(state.variables)
+    apply = functools.partial(run.represent, variables)
+    arrays = []
+    for split, most in ((run.data.probe, MOST_TRAIN), (run.data.test, MOST_TEST)):
+        x, y, _ = _labelled(apply, images(run, _part(source, split, most), "part"))
+        arrays += [x, y]
+    return {"knn_top1": evaluate.knn(*arrays, k=20)["top1"]}
+
+
+def _part(source: Source, split: str, most: int) -> Source:
+    """At most so many examples of a split, evenly spaced, as the split "part" of a data set."""
+    records = source.records(split)
+    chosen = np.linspace(0, records.size - 1, min(most, records.size)).astype(int)
+    if isinstance(records, StreamRecords):
+        part = dataclasses.replace(records, shards=records.select(0, len(chosen), 0))
+    else:
+        part = Selection([(records, chosen)])
+    return Source(
+        source.name,
+        {"part": len(chosen)},
+        lambda name: part,
+        num_classes=source.num_classes,
+        channels=source.channels,
+    )
 
 
 def images(run: Run, source: Source, split: str) -> Iterator[dict[str, np.ndarray]]:

@@ -86,7 +86,7 @@ def test_the_config_trains(files):
     recipes = run.data.recipes
     batches = data.batches(source, "train", global_batch=64, seed=0, recipes=recipes)
     for _ in range(run.total_steps):
-        batch = to_global(run.mesh, step_input(next(batches)))
+        batch = to_global(run.mesh, step_input(run, next(batches)))
         state, metrics = run.train_step(state, batch)
         terms = metrics.terms
         losses.append(float(terms["loss"]))
