@@ -176,7 +176,7 @@ FIELDS = (
         "evaluate.online",
         True,
         None,
-        "train a linear classifier beside the encoder and without effect on it, where there are labels",
+        "train a linear classifier beside the encoder, without effect on it, where labels are",
     ),
     Field("evaluate.train", str, None, "split whose labels the probes see; None: data.train"),
     Field("evaluate.baselines", False, None, "evaluate raw pixels and the untrained encoder too"),
