@@ -123,10 +123,17 @@ FIELDS = (
         NOT_NEGATIVE,
         "peak of biases and norms, times batch_size / 256; None: learning_rate",
     ),
-    Field("optimizer.weight_decay", 1e-6, "[0, 10]", "factor of the parameters in their gradient"),
+    Field(
+        "optimizer.weight_decay",
+        1e-6,
+        "[0, 10]",
+        "factor of the parameters that is added to gradient or update",
+    ),
     Field("optimizer.momentum", float, "[0, 1)", "None: the optimiser's own; not of adam, adamw"),
-    Field("optimizer.nesterov", bool, None, "sgd only"),
-    Field("optimizer.trust_coefficient", float, "(0, 1]", "lars and larc only"),
+    Field("optimizer.nesterov", bool, None, "not of adam, adamw"),
+    Field(
+        "optimizer.trust_coefficient", float, "(0, 1]", "lars, lars_inside, lars_popular and larc"
+    ),
     Field("optimizer.clip", bool, None, "larc only: no adapted rate above the rate itself"),
     Field("optimizer.adapt_biases", bool, None, "larc only: False leaves out biases and norms"),
     Field("optimizer.b1", float, "[0, 1)", "adam and adamw: decay of the first moment"),

@@ -112,7 +112,7 @@ def run(
             )
     train_x, test_x = _normalised(train_x), _normalised(test_x)
     tasks = [delayed(_one_class)(train_x, y, test_x, preset) for y in train_y.T]
-    outcomes = Parallel()(tasks)
+    outcomes = list(Parallel()(tasks) or ())
     classes, eleven = [], []
     for (cost, _, scores), y in zip(outcomes, test_y.T, strict=True):
         curve = precision_recall(scores, y)
@@ -187,9 +187,9 @@ def _svm(cost: float, preset: Svm) -> LinearSVC:
         class_weight={1: 2, -1: 1},
         penalty="l2",
         loss="squared_hinge",
-        dual=True,
+        dual=True,  # pyright: ignore[reportArgumentType]  # its stubs take a word
         tol=1e-4,
-        intercept_scaling=1.0,
+        intercept_scaling=1,
         max_iter=preset.max_iter,
         random_state=preset.seed,
     )
