@@ -127,13 +127,11 @@ FIELDS = (
         "optimizer.weight_decay",
         1e-6,
         "[0, 10]",
-        "factor of the parameters that is added to gradient or update",
+        "of the parameters, per update",
     ),
     Field("optimizer.momentum", float, "[0, 1)", "None: the optimiser's own; not of adam, adamw"),
     Field("optimizer.nesterov", bool, None, "not of adam, adamw"),
-    Field(
-        "optimizer.trust_coefficient", float, "(0, 1]", "lars, lars_inside, lars_popular and larc"
-    ),
+    Field("optimizer.trust_coefficient", float, "(0, 1]", "of the four LARS only"),
     Field("optimizer.clip", bool, None, "larc only: no adapted rate above the rate itself"),
     Field("optimizer.adapt_biases", bool, None, "larc only: False leaves out biases and norms"),
     Field("optimizer.b1", float, "[0, 1)", "adam and adamw: decay of the first moment"),
