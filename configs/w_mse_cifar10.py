@@ -15,5 +15,5 @@ def get_config(arg: str = ""):
     c.optimizer.learning_rate = 1.5e-3  # 3e-3 at batch 512
     c.optimizer.weight_decay = 1e-6
     c.optimizer.warmup_epochs = 500 / 97  # 500 steps
-    c.optimizer.drops = (50.0, 25.0)
+    c.optimizer.drops, c.optimizer.warmup_fraction = (50.0, 25.0), 0.0
     return config.sized(c, arg)

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ from ml_collections import ConfigDict
 from jax_bt import augment, config, evaluate, methods, models, optim
 from jax_bt.devices.mesh import AXIS, check_divides
 from jax_bt.errors import UsageError
-from jax_bt.methods import Method, Networks
+from jax_bt.methods import Method, Networks, Variables
 from jax_bt.train.state import TrainState
 from jax_bt.train.step import Augment, Step, init_state, make_train_step
 
@@ -150,6 +151,11 @@ class Run:
             skip_nonfinite=self.skip_nonfinite is not None,
             augment=self._augment() if self.data.on_device else None,
         )
+
+    @functools.cached_property
+    def represent(self) -> Callable[[Variables, jax.Array], jax.Array]:
+        """(variables, normalised images) -> representations, compiled once per shape."""
+        return jax.jit(self.networks.represent)
 
     def trace(self) -> tuple[str, ...]:
         """Traces the step, so that what does not fit together shows before a run has begun.

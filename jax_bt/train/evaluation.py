@@ -90,9 +90,8 @@ def features(run: Run, source: Source, stages: Mapping[str, Variables]) -> dict[
     Returns:
       "trained", and with ``evaluate.baselines`` "raw_pixels" and "untrained" before it.
     """
-    represent = jax.jit(run.networks.represent)
     kinds: dict[str, Callable[[np.ndarray], Any]] = {
-        name: functools.partial(represent, variables) for name, variables in stages.items()
+        name: functools.partial(run.represent, variables) for name, variables in stages.items()
     }
     if run.evaluation.baselines:
         kinds = {"raw_pixels": lambda images: images.reshape(len(images), -1), **kinds}
@@ -121,7 +120,7 @@ def while_training(run: Run, source: Source, state: TrainState) -> dict[str, flo
     if not processes.is_first() or why_not(run, source):
         return {}
     variables = jax.device_get(state.variables)
-    apply = functools.partial(jax.jit(run.networks.represent), variables)
+    apply = functools.partial(run.represent, variables)
     arrays = []
     for split, most in ((run.data.probe, MOST_TRAIN), (run.data.test, MOST_TEST)):
         x, y, _ = _labelled(apply, images(run, _part(source, split, most), "part"))
