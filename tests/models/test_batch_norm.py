@@ -128,7 +128,7 @@ def test_groups_need_an_axis():
 
 
 def test_one_value_a_channel_is_refused():
-    with pytest.raises(ValueError, match=r"one value a channel \(input \(1, 5\)\)"):
+    with pytest.raises(ValueError, match=r"one value per channel \(input \(1, 5\)\)"):
         BatchNorm().apply(variables(), jnp.ones((1, 5)), True, mutable=["batch_stats"])
 
 
