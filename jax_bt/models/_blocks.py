@@ -69,7 +69,7 @@ class Attention(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Leaves a residual branch out for some examples: y = x b / (1 - rate), b ~ Bernoulli(1 - rate).
+    """Leaves a branch out for some examples: y = x b / (1 - rate), b ~ Bernoulli(1 - rate).
 
     It acts while training, where the call was given a key: ``rngs={"drop_path": key}``. The key is
     the same on every device: each draws for the global batch and takes its share, so that an
