@@ -150,18 +150,7 @@ class ViT(nn.Module):
         else:
             shape = (1, prefix + height * width, self.features)
             table = self.param(name, normal(0.02), shape, self.param_dtype)
-        side = math.isqrt(table.shape[1] - prefix)
-        if (height, width) == (side, side) or side**2 != table.shape[1] - prefix == height * width:
-            return table
-        if side**2 != table.shape[1] - prefix:
-            raise UsageError(
-                f"pos_embed has {table.shape[1] - prefix} positions, which are no square grid: "
-                f"it cannot be resampled to {height} x {width} patches"
-            )
-        grid = table[0, prefix:].reshape(side, side, -1)
-        shape = (height, width, self.features)
-        grid = jax.image.resize(grid, shape, "cubic", antialias=True).reshape(1, -1, self.features)
-        return jnp.concatenate([table[:, :prefix], grid], axis=1)
+        return resampled(table, prefix, height, width)
 
     def _check(self, shape: tuple[int, ...]) -> None:
         if self.pool not in POOLS:
@@ -175,6 +164,35 @@ class ViT(nn.Module):
                 f"images of {shape[1]} x {shape[2]} do not divide into patches of "
                 f"{self.patch_size}: give another image size or patch_size"
             )
+
+
+def resampled(table: Array, prefix: int, height: int, width: int) -> Array:
+    """A position embedding for a grid of another size (bicubic, antialiased), as timm has it.
+
+    Args:
+      table: (1, prefix + n, D): a square grid of n positions, behind tokens without a place.
+      prefix: number of those tokens, which stay as they are.
+      height: of the new grid.
+      width: of the new grid.
+
+    Returns:
+      (1, prefix + height * width, D).
+
+    Raises:
+      UsageError: n is neither a square nor height * width.
+    """
+    count, features = table.shape[1] - prefix, table.shape[2]
+    side = math.isqrt(count)
+    if side**2 != count == height * width or (height, width) == (side, side):
+        return table
+    if side**2 != count:
+        raise UsageError(
+            f"pos_embed has {count} positions, which are no square: it cannot be resampled to "
+            f"{height} x {width} patches"
+        )
+    grid = table[0, prefix:].reshape(side, side, features)
+    grid = jax.image.resize(grid, (height, width, features), "cubic", antialias=True)
+    return jnp.concatenate([table[:, :prefix], grid.reshape(1, -1, features)], axis=1)
 
 
 ViTTiny = functools.partial(ViT, features=192, heads=3)

@@ -1,5 +1,6 @@
 """Starts a run from weights that were trained before."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from jax_bt.devices import processes
 from jax_bt.devices.mesh import from_first_process
 from jax_bt.errors import WeightsError
 from jax_bt.methods import Variables
+from jax_bt.models import vit
 from jax_bt.train import workdir
 from jax_bt.train.build import Run
 from jax_bt.train.encoder import load
@@ -108,6 +110,11 @@ def _fitted(where: str, part: str, found: Variables | None, like: Variables) -> 
     if found is None:
         raise WeightsError(f"init.weights={where} holds no {part}: leave it out of init.parts")
     found = {kind: found.get(kind, {}) for kind in like}  # a ViT has no statistics
+    if "pos_embed" in found["params"] and "pos_embed" in like["params"]:
+        table, prefix = found["params"]["pos_embed"], int("cls_token" in like["params"])
+        side = math.isqrt(like["params"]["pos_embed"].shape[1] - prefix)
+        table = np.asarray(vit.resampled(table, prefix, side, side))
+        found["params"] = {**found["params"], "pos_embed": table}
     have, want = _shapes(found), _shapes(like)
     for name in sorted(want.keys() | have.keys()):
         if have.get(name) != want.get(name):

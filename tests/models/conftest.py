@@ -42,7 +42,7 @@ def recipe_weights():
         for position, (key, shape) in enumerate(zip(data["keys"], data["shapes"], strict=True)):
             if key.endswith("num_batches_tracked"):
                 continue
-            tensor = _tensor(key, tuple(n for n in shape if n), seed, position)
+            tensor = _tensor(key, tuple(int(n) for n in shape if n), seed, position)
             first = tensor.ravel()[:3]
             np.testing.assert_array_equal(first, data["first3"][position, : first.size])
             state_dict[str(key)] = tensor
