@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+from jax_bt.errors import UsageError
 from jax_bt.models._blocks import MLP, SPREAD, DropPath, drop_rates, layer_norm
 from jax_bt.models._init import normal
 
@@ -15,13 +16,13 @@ class Block(nn.Module):
     """x + gamma * mlp(norm(depthwise 7x7 convolution(x))), left out at the rate ``drop``.
 
     Attributes:
-      layer_scale: initial value of gamma (C,); None for no gamma.
+      layer_scale: initial value of gamma (C,); 0 for no gamma.
       drop: rate of ``DropPath``.
       axis_name: mapped axis over which the batch is sharded, or None.
       types: dtype and param_dtype.
     """
 
-    layer_scale: float | None
+    layer_scale: float
     drop: float
     axis_name: str | None
     types: dict[str, Any]
@@ -35,7 +36,7 @@ class Block(nn.Module):
         y = nn.Conv(channels, **shape, feature_group_count=channels, kernel_init=draw,
                     name="conv_dw", **self.types)(x)  # fmt: skip
         y = MLP(4 * channels, self.types, name="mlp")(layer_norm("norm", self.types)(y))
-        if self.layer_scale is not None:
+        if self.layer_scale:
             start = nn.initializers.constant(self.layer_scale)
             gamma = self.param("gamma", start, (channels,), self.types["param_dtype"])
             y = y * gamma.astype(y.dtype)
@@ -50,7 +51,7 @@ class ConvNeXt(nn.Module):
       dims: channels of each stage.
       norm_first: norm every position before the mean over space (VICRegL; timm's
         head_norm_first), not the mean.
-      layer_scale: initial factor of every block; None for no factor (VICRegL's pretraining).
+      layer_scale: initial factor of every block; 0 for no factor (VICRegL's pretraining).
       drop_path: rate at which the last block is left out while training, the first block's being 0;
         needs ``rngs={"drop_path": key}``.
       dtype: of the computation between parameters and pooling; norms' statistics, pooling and
@@ -67,7 +68,7 @@ class ConvNeXt(nn.Module):
     depths: tuple[int, ...] = (3, 3, 9, 3)
     dims: tuple[int, ...] = (96, 192, 384, 768)
     norm_first: bool = False
-    layer_scale: float | None = 1e-6
+    layer_scale: float = 1e-6
     drop_path: float = 0.0
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
@@ -91,7 +92,16 @@ class ConvNeXt(nn.Module):
         Returns:
           (N, width_out), float32 or wider. Sown in "intermediates": each stage's output as
           "layer1", ..., and "maps" (N, H / 32, W / 32, width_out), whose mean over space is taken.
+
+        Raises:
+          UsageError: images too small for the number of stages.
         """
+        least = 2 ** (len(self.dims) + 1)
+        if min(images.shape[1:3]) < least:
+            raise UsageError(
+                f"images of {images.shape[1]} x {images.shape[2]}: this ConvNeXt's "
+                f"{len(self.dims)} stages need at least {least} pixels"
+            )
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         conv = functools.partial(nn.Conv, padding="VALID", kernel_init=normal(SPREAD), **types)
         block = nn.remat(Block, static_argnums=(2,)) if self.remat else Block
@@ -120,4 +130,4 @@ class ConvNeXt(nn.Module):
 ConvNeXtTiny = ConvNeXt
 ConvNeXtSmall = functools.partial(ConvNeXt, depths=(3, 3, 27, 3))
 ConvNeXtBase = functools.partial(ConvNeXt, depths=(3, 3, 27, 3), dims=(128, 256, 512, 1024))
-ConvNeXtToy = functools.partial(ConvNeXt, depths=(1, 1, 1), dims=(32, 64, 128), layer_scale=None)
+ConvNeXtToy = functools.partial(ConvNeXt, depths=(1, 1, 1), dims=(32, 64, 128), layer_scale=0.0)

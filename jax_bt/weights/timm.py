@@ -185,7 +185,7 @@ def network_of(arrays: Mapping[str, np.ndarray]) -> ViT | ConvNeXt:
                     len(arrays[f"stages.{s}.blocks.0.norm.weight"]) for s in range(len(depths))
                 ),
                 norm_first="norm_pre.weight" in arrays or (facebook and not scales),
-                layer_scale=1e-6 if scales else None,
+                layer_scale=1e-6 if scales else 0.0,
             )
         features, _, size, _ = arrays["patch_embed.proj.weight"].shape
         token = "cls_token" in arrays

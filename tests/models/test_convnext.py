@@ -94,7 +94,7 @@ def test_no_layer_scale_is_a_scale_of_one(net):
             name: own | ({"gamma": jnp.ones_like(own["gamma"])} if "gamma" in own else {})
             for name, own in params.items()
         }
-        without = module.clone(layer_scale=None).apply({"params": plain}, images)
+        without = module.clone(layer_scale=0.0).apply({"params": plain}, images)
         close(without, module.apply({"params": ones}, images), 1e-14)
 
 
