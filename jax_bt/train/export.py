@@ -37,8 +37,7 @@ def leave(encoder: Encoder, folder: epath.Path) -> None:
     target = folder / WEIGHTS
     if remote(folder):  # the package writes local files only
         return
-    metadata = {"format": "torchvision", "card": encoder.card.to_json()}
-    weights.write_safetensors(target, encoder.state_dict(), metadata)
+    weights.write_safetensors(target, encoder.state_dict(), _metadata(encoder))
     write_whole(folder / CARD, encoder.card.to_json())
     size, channels = encoder.card.image_size, len(encoder.card.mean)
     images = np.random.default_rng(0).normal(size=(2, size, size, channels)).astype(np.float32)
@@ -67,8 +66,9 @@ def export(encoder: Encoder, form: str, output: str | os.PathLike[str]) -> pathl
 
     Args:
       encoder: from ``load``.
-      form: "torchvision" (a .pth that torch.load reads; timm's names of a ResNet are the same),
-        "safetensors" and "npz" (the same names), "detectron2" (pickle, and its three config files
+      form: "torchvision" or "timm" (a .pth that torch.load reads, by those names, which for a
+        ResNet are the same), "safetensors" and "npz" (torchvision's names for a ResNet, timm's for
+        others), "detectron2" (of a ResNet: pickle, and its three config files
         beside it) or "stablehlo" (the forward pass with its weights, from normalised images (b, S,
         S, C) float32 to features, for jax.export.deserialize on a CPU, GPU or TPU).
       output: path of the file.
@@ -82,10 +82,10 @@ def export(encoder: Encoder, form: str, output: str | os.PathLike[str]) -> pathl
     """
     path = check_output(form, output)
     write: dict[str, Callable[[], object]] = {
-        "torchvision": lambda: write_pth(path, encoder.state_dict()),
-        "timm": lambda: write_pth(path, encoder.state_dict()),
+        "torchvision": lambda: write_pth(path, encoder.state_dict("torchvision")),
+        "timm": lambda: write_pth(path, encoder.state_dict("timm")),
         "safetensors": lambda: weights.write_safetensors(
-            path, encoder.state_dict(), {"format": "torchvision", "card": encoder.card.to_json()}
+            path, encoder.state_dict(), _metadata(encoder)
         ),
         "npz": lambda: np.savez(path, **encoder.state_dict()),
         "detectron2": lambda: path.write_bytes(weights.to_detectron2(encoder.variables)),
@@ -97,6 +97,10 @@ def export(encoder: Encoder, form: str, output: str | os.PathLike[str]) -> pathl
     except OSError as error:
         raise UsageError(f"--output={output} cannot be written: {error.strerror}") from error
     return path
+
+
+def _metadata(encoder: Encoder) -> dict[str, str]:
+    return {"format": weights.layout_of(encoder.module), "card": encoder.card.to_json()}
 
 
 def _stablehlo(encoder: Encoder) -> bytes:
