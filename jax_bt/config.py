@@ -166,6 +166,18 @@ FIELDS = (
         None,
         'of jax_bt/evaluate: "knn", "linear", "linear_<n>" (n labels per class, five draws)',
     ),
+    Field(
+        "evaluate.every",
+        float,
+        POSITIVE,
+        "epochs between kNN evaluations of a part of the data while training",
+    ),
+    Field(
+        "evaluate.online",
+        True,
+        None,
+        "train a linear classifier beside the encoder, which does not notice; labelled data only",
+    ),
     Field("evaluate.train", str, None, "split whose labels the probes see; None: data.train"),
     Field("evaluate.baselines", False, None, "evaluate raw pixels and the untrained encoder too"),
     Field("evaluate.batch_size", 256, "[1, 65536]", "examples per step of the evaluation"),

@@ -4,6 +4,7 @@ python -m jax_bt.main --config=barlow_digits                      trains, evalua
 python -m jax_bt.main views --config=... --output=views.png       draws what the encoder is fed
 python -m jax_bt.main plan --config=... --topology=v5e:4x8        memory, time and cost on TPUs
 python -m jax_bt.main features --workdir=... --split=test --output=DIR     features of a split
+python -m jax_bt.main evaluate --workdir=... --protocols=knn,linear_sgd     what it is worth
 python -m jax_bt.main export --workdir=... --format=torchvision --output=encoder.pth
 
 --config is a file, or the name of a config that comes with the package; NAME:smoke is the same at
@@ -16,7 +17,7 @@ import pathlib
 import signal
 import sys
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -33,11 +34,16 @@ FLAGS = {
     "process_id": (WHOLE, None, "Number of this process, from 0."),
     "lost_after": (NUMBER, 60.0, "Seconds of silence after which a process counts as lost."),
     "output": (TEXT, None, "The file or folder that a command writes."),
-    "weights": (TEXT, None, "features, export: a file of weights, in place of --workdir."),
-    "step": (WHOLE, None, "features, export: the checkpoint of this step of --workdir; 0: newest."),
-    "data": (TEXT, None, "features: data set, folder or file; the run's by default."),
-    "data_dir": (TEXT, None, "features: where TFDS data sets are prepared."),
+    "weights": (TEXT, None, "A file of weights, in place of --workdir."),
+    "step": (WHOLE, None, "The checkpoint of this step of --workdir, not the end; 0: newest."),
+    "data": (TEXT, None, "evaluate, features: data set, folder or file; the run's by default."),
+    "data_dir": (TEXT, None, "evaluate, features: where TFDS data sets are prepared."),
     "split": (TEXT, "train", "features: such as test or train[:10%]."),
+    "protocols": (TEXT, "knn", "evaluate: names of docs/evaluation.md, with commas between."),
+    "train": (TEXT, "train", "evaluate: the split whose labels are learned from."),
+    "test": (TEXT, "test", "evaluate: the split to test on."),
+    "subset": (TEXT, None, "evaluate: a list of names that restricts the training split."),
+    "epochs": (WHOLE, None, "evaluate: in place of a protocol's own number."),
     "layer": (TEXT, "pooled", "features: pooled, layer1 to layer4, or embedding (with --step)."),
     "format": (TEXT, "torchvision", "export: torchvision, timm, safetensors, npz, detectron2, ..."),
     "topology": (TEXT, None, "plan: the TPU slice, e.g. v5e:4x8."),
@@ -62,9 +68,7 @@ class Asked(NamedTuple):
 def train(asked: Asked) -> None:
     """Trains, evaluates and reports."""
     given = asked.flags
-    processes.start(
-        given.coordinator, given.num_processes, given.process_id, lost_after=given.lost_after
-    )
+    _start(given)
     _check_name(asked.config)
     from jax_bt.train.loop import train
 
@@ -112,18 +116,35 @@ def features(asked: Asked) -> None:
     given = asked.flags
     if given.output is None:
         raise errors.UsageError("no folder to write to: pass --output=DIR")
-    processes.start(
-        given.coordinator, given.num_processes, given.process_id, lost_after=given.lost_after
-    )
-    from jax_bt import data
+    _start(given)
     from jax_bt.train import features
 
     encoder = _encoder(given)
-    name = given.data or encoder.card.dataset
-    if not name:
-        raise errors.UsageError("no data: pass --data=NAME, a folder or a .npz file")
-    source = data.load(name, data_dir=given.data_dir)
+    source = _source(given, encoder)
     features.write(encoder, source, given.split, given.output, layer=given.layer)
+
+
+def evaluate(asked: Asked) -> None:
+    """Evaluates a trained encoder under named protocols."""
+    given = asked.flags
+    _start(given)
+    from jax_bt.train import protocols
+
+    encoder = _encoder(given)
+    task = protocols.Task(
+        encoder,
+        _source(given, encoder),
+        train=given.train,
+        test=given.test,
+        subset=given.subset,
+        epochs=given.epochs,
+    )
+    beside = given.workdir or pathlib.Path(given.weights).parent
+    folder = given.output or pathlib.Path(beside) / "evaluations"
+    records = protocols.run(task, [name.strip() for name in given.protocols.split(",")], folder)
+    if processes.is_first():
+        print(protocols.text(records))
+        print(f"results: {folder}")
 
 
 def export(asked: Asked) -> None:
@@ -137,7 +158,26 @@ def export(asked: Asked) -> None:
     print(f"{given.format}: {export.export(_encoder(given), given.format, given.output)}")
 
 
-def _encoder(given: flags.FlagValues):
+def _start(given: flags.FlagValues) -> None:
+    processes.start(
+        given.coordinator, given.num_processes, given.process_id, lost_after=given.lost_after
+    )
+
+
+def _source(given: flags.FlagValues, encoder: Any) -> Any:
+    """The data set of --data, or the one that the encoder was trained on."""
+    from jax_bt.data import names
+
+    name = given.data or encoder.card.dataset
+    if not name:
+        raise errors.UsageError("no data: pass --data=NAME, a folder or a .npz file")
+    names.check(name, given.data_dir)
+    from jax_bt import data
+
+    return data.load(name, data_dir=given.data_dir)
+
+
+def _encoder(given: flags.FlagValues) -> Any:
     """The encoder of --workdir or --weights."""
     if (given.workdir is None) == (given.weights is None):
         raise errors.UsageError("which encoder? pass --workdir=RUN or --weights=FILE")
@@ -154,7 +194,7 @@ def _check_name(c: ConfigDict) -> None:
 
 
 NEED_CONFIG = {"train": train, "views": views, "plan": plan}
-COMMANDS = {**NEED_CONFIG, "features": features, "export": export}
+COMMANDS = {**NEED_CONFIG, "evaluate": evaluate, "features": features, "export": export}
 
 
 def parse(argv: list[str]) -> Asked | None:

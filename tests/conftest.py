@@ -1,8 +1,25 @@
 """Eight simulated devices and one compilation cache for the whole suite."""
 
+import importlib.util
+import mmap
 import os
+import pathlib
 import tempfile
 
+
+def known(flag: str) -> bool:
+    """Whether the installed XLA has a flag: at one that it does not know it ends the process."""
+    library = pathlib.Path(importlib.util.find_spec("jaxlib").origin).parent / "libjax_common.so"
+    if not library.is_file():
+        return False
+    with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        return text.find(flag.encode()) >= 0
+
+
+# Most of the suite's time is XLA's. Its older emitters of loops compile in half of the time, and
+# programs that run once gain nothing from the newer ones. Set to "" to test with those of a run.
+if known("xla_cpu_use_fusion_emitters"):
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # libtpu, where installed, is noisy otherwise
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")

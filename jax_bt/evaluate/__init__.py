@@ -5,9 +5,7 @@ from jax_bt.evaluate._online import online_init as online_init
 from jax_bt.evaluate._online import online_loss as online_loss
 from jax_bt.evaluate._protocols import Protocol as Protocol
 from jax_bt.evaluate._protocols import check_protocol as check_protocol
-from jax_bt.evaluate._protocols import check_size as check_size
 from jax_bt.evaluate._protocols import find as find
-from jax_bt.evaluate._protocols import labels_per_class as labels_per_class
 from jax_bt.evaluate._protocols import names as names
 from jax_bt.evaluate._protocols import presets as presets
 from jax_bt.evaluate._subsets import class_of as class_of

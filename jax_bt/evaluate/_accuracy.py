@@ -25,5 +25,5 @@ def hits(logits: Array, label: Array) -> Array:
 
 def accuracies(counts: Sequence[Array]) -> dict[str, float]:
     """{"top1", "top5"} in percent, from ``hits`` of every batch."""
-    first, fifth, count = np.sum([np.asarray(c) for c in counts], axis=0, dtype=np.int64)
-    return {"top1": float(100 * first / count), "top5": float(100 * fifth / count)}
+    first, fifth, count = np.array(counts, np.int64).sum(axis=0).tolist()
+    return {"top1": 100 * first / count, "top5": 100 * fifth / count}

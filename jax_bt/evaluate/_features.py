@@ -39,15 +39,14 @@ def extract(
     columns: dict[str, list[np.ndarray]] = {"label": [], "index": []}
     seen = _note(batches, columns)
     outputs = _on_one(apply, seen) if mesh is None else _on_mesh(apply, seen, mesh)
-    found = [np.concatenate(list(outputs))]
-    found += [np.concatenate(c) if c else None for c in columns.values()]
-    if mesh is not None and jax.process_count() > 1 and mesh.size > len(mesh.local_devices):
-        found = [None if column is None else gathered(column) for column in found]
-        if found[2] is not None:
-            order = np.argsort(found[2], kind="stable")
-            found = [None if column is None else column[order] for column in found]
-    features, labels, index = found
-    return features, labels, index
+    found = {"features": np.concatenate(list(outputs))}
+    found |= {name: np.concatenate(column) for name, column in columns.items() if column}
+    if mesh is not None and mesh.size > len(mesh.local_devices):
+        found = {name: gathered(column) for name, column in found.items()}
+        if "index" in found:
+            order = np.argsort(found["index"], kind="stable")
+            found = {name: column[order] for name, column in found.items()}
+    return found["features"], found.get("label"), found.get("index")
 
 
 def _note(batches: Batches, columns: dict[str, list[np.ndarray]]) -> Iterator[np.ndarray]:
@@ -70,7 +69,7 @@ def _note(batches: Batches, columns: dict[str, list[np.ndarray]]) -> Iterator[np
 
 
 def _on_one(apply: Callable, batches: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    size = pending = None
+    size, pending = 0, None
     for images in batches:
         size, count = size or len(images), len(images)
         if count < size:  # repeats a real image: its features are finite if the others are
@@ -78,9 +77,14 @@ def _on_one(apply: Callable, batches: Iterator[np.ndarray]) -> Iterator[np.ndarr
         output = _checked(apply(images), size)
         # One batch is fetched while the next computes; more would pile up on the device.
         if pending is not None:
-            yield np.asarray(pending[0])[: pending[1]].astype(np.float32)
+            yield _first_rows(*pending)
         pending = output, count
-    yield np.asarray(pending[0])[: pending[1]].astype(np.float32)
+    if pending is not None:
+        yield _first_rows(*pending)
+
+
+def _first_rows(output: Array, count: int) -> np.ndarray:
+    return np.asarray(output)[:count].astype(np.float32)
 
 
 def _on_mesh(apply: Callable, batches: Iterator[np.ndarray], mesh: Mesh) -> Iterator[np.ndarray]:
@@ -93,7 +97,8 @@ def _on_mesh(apply: Callable, batches: Iterator[np.ndarray], mesh: Mesh) -> Iter
         if pending is not None:
             yield _own_rows(*pending)
         pending = output, batch["label"]
-    yield _own_rows(*pending)
+    if pending is not None:
+        yield _own_rows(*pending)
 
 
 def _own_rows(output: Array, number: Array) -> np.ndarray:

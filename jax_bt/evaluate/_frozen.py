@@ -66,7 +66,7 @@ def fit(
     epochs: int,
     mesh: Mesh | None = None,
     seed: int = 0,
-    state: State | None = None,
+    resume: Callable[[State], State] | None = None,
     on_epoch: Callable[[State], None] | None = None,
 ) -> State:
     """Trains every classifier on the features of the same batches, and tests after every epoch.
@@ -84,7 +84,7 @@ def fit(
       epochs: in all, those of ``state`` included.
       mesh: the devices to use; None for those of this process.
       seed: of the initial weights; the same for every classifier.
-      state: where to go on.
+      resume: from the state of epoch 0 to the one to go on from, of the same structure.
       on_epoch: called after every epoch with the new state.
 
     Returns:
@@ -103,15 +103,15 @@ def fit(
         (_encode(encode, variables, batch["image"]), batch["label"])
         for batch in _checked(encode, variables, padded(mesh, test, classes))
     ]
-    if state is None:
-        state = _start(classifiers, encoded[0][0], mesh, seed)
+    fresh = _start(classifiers, encoded[0][0], mesh, seed)
+    state = fresh if resume is None else resume(fresh)
     state = state._replace(
         variables=on_devices(mesh, state.variables), opt_state=on_devices(mesh, state.opt_state)
     )
     # Nothing is donated: a state that ``on_epoch`` keeps stays readable, and classifiers are small.
-    whole = {"out_shardings": replicated(mesh)}
-    step = jax.jit(functools.partial(_step, encode, dict(classifiers)), **whole)
-    test_step = jax.jit(functools.partial(_test_step, dict(classifiers)), **whole)
+    jit = functools.partial(jax.jit, out_shardings=replicated(mesh))
+    step = jit(functools.partial(_step, encode, dict(classifiers)))
+    test_step = jit(functools.partial(_test_step, dict(classifiers)))
     for epoch in range(state.epoch, epochs):
         rates = {name: float(c.rate(epoch)) for name, c in classifiers.items()}
         heads, opt_state, losses = state.variables, state.opt_state, []

@@ -74,32 +74,36 @@ def padded(
       DataError: a label that is neither PADDING nor one of 0 .. K - 1.
       ValueError: no batch at all, or one larger than the first.
     """
-    several = mesh.size > len(mesh.local_devices)
-    iterator, first = iter(batches), None
-    while True:
-        batch = next(iterator, None)
-        here = batch is not None
-        if not (multihost_utils.process_allgather(np.array(here)).any() if several else here):
-            break
-        if here:
-            image, label = np.asarray(batch["image"]), np.asarray(batch["label"])
-            _check_labels(label, PADDING, classes)
-            first = first or len(label)
-            size = -(-first // len(mesh.local_devices)) * len(mesh.local_devices)
-            if not 0 < len(label) <= first:
-                raise ValueError(
-                    f"a batch of {len(label)} examples after a first of {first}; only the last may "
-                    "be shorter"
-                )
-        elif first is None:
-            break
-        # A real image fills the batch: its features are finite if the others are.
-        missing = size - len(label) if here else size
-        image = np.concatenate([image, np.repeat(image[-1:], missing, axis=0)])[-size:]
-        label = np.concatenate([label, np.full((missing, *label.shape[1:]), PADDING)])[-size:]
-        yield to_global(mesh, {"image": image, "label": label.astype(np.int32)})
-    if first is None:
+    iterator = iter(batches)
+    batch = next(iterator, None)
+    if batch is None:
         raise ValueError("no batches to test on: the split is empty")
+    most = len(batch["label"])
+    size = -(-most // len(mesh.local_devices)) * len(mesh.local_devices)
+    # A real image fills the batches: its features are finite if the others are.
+    image = np.repeat(np.asarray(batch["image"])[:1], size, axis=0)
+    label = np.full((size, *np.shape(batch["label"])[1:]), PADDING, np.int32)
+    while _anyone(mesh, batch is not None):
+        filled = {"image": image.copy(), "label": label.copy()}
+        if batch is not None:
+            count = len(batch["label"])
+            if not 0 < count <= most:
+                raise ValueError(
+                    f"a batch of {count} examples after a first of {most}; only the last may be "
+                    "shorter"
+                )
+            _check_labels(np.asarray(batch["label"]), PADDING, classes)
+            for name, rows in filled.items():
+                rows[:count] = batch[name]
+        yield to_global(mesh, filled)
+        batch = next(iterator, None)
+
+
+def _anyone(mesh: Mesh, here: bool) -> bool:
+    """Whether any process of the mesh says yes."""
+    if mesh.size == len(mesh.local_devices):
+        return here
+    return bool(multihost_utils.process_allgather(np.array(here)).any())
 
 
 def _check_labels(label: np.ndarray, least: int, classes: int | None) -> None:

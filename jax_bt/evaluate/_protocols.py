@@ -115,16 +115,6 @@ def check_protocol(name: Any) -> None:
         )
 
 
-def check_size(name: str, examples: int) -> None:
-    """Raises UsageError if a protocol cannot take so many labelled examples."""
-    find(name).check(examples=examples)
-
-
-def labels_per_class(name: Any) -> int | None:
-    """n of "linear_<n>", None of other names."""
-    return getattr(find(name).preset, "per_class", None)
-
-
 def _of_features() -> list[str]:
     modules = [load(name) for name in names()]
     return [

@@ -53,7 +53,7 @@ def run(
     classes: int,
     mesh: Mesh | None = None,
     seed: int = 0,
-    state: State | None = None,
+    resume: Callable[[State], State] | None = None,
     on_epoch: Callable[[State], None] | None = None,
 ) -> dict[str, Any]:
     """Trains encoder and linear classifier by SGD, each at a rate of its own.
@@ -73,7 +73,7 @@ def run(
       classes: number of classes K.
       mesh: the devices to use; None for those of this process.
       seed: of the classifier's weights, N(0, 0.01^2).
-      state: where to go on.
+      resume: from the state of epoch 0 to the one to go on from, of the same structure.
       on_epoch: called after every epoch with the new state.
 
     Returns:
@@ -88,14 +88,14 @@ def run(
       facebookresearch/barlowtwins evaluate.py --weights finetune; Zbontar et al. 2021, table 2.
     """
     mesh = mesh_or_own(mesh)
-    whole = {"out_shardings": replicated(mesh)}
-    if state is None:
-        state = State(0, *_start(apply, on_devices(mesh, variables), test, preset, classes, seed))
+    state = State(0, *_start(apply, on_devices(mesh, variables), test, preset, classes, seed))
+    state = state if resume is None else resume(state)
     state = state._replace(
         variables=on_devices(mesh, state.variables), opt_state=on_devices(mesh, state.opt_state)
     )
-    step = jax.jit(functools.partial(_step, apply, preset), **whole)
-    test_step = jax.jit(functools.partial(_test_step, apply), **whole)
+    jit = functools.partial(jax.jit, out_shardings=replicated(mesh))
+    step = jit(functools.partial(_step, apply, preset))
+    test_step = jit(functools.partial(_test_step, apply))
     for epoch in range(state.epoch, preset.epochs):
         factor = preset.factor(epoch)
         rates = {"head": factor * preset.head_rate, "encoder": factor * preset.encoder_rate}

@@ -164,7 +164,7 @@ def run(
     classes: int,
     mesh: Mesh | None = None,
     seed: int = 0,
-    state: State | None = None,
+    resume: Callable[[State], State] | None = None,
     on_epoch: Callable[[State], None] | None = None,
 ) -> dict[str, Any]:
     """Trains a linear classifier per learning rate on the features of a frozen encoder.
@@ -185,7 +185,7 @@ def run(
       classes: number of classes K.
       mesh: the devices to use; None for those of this process.
       seed: of W.
-      state: where to go on, from ``on_epoch``.
+      resume: from the state of epoch 0 to the one to go on from, as ``on_epoch`` had it.
       on_epoch: called after every epoch.
 
     Returns:
@@ -220,7 +220,7 @@ def run(
         epochs=preset.epochs,
         mesh=mesh,
         seed=seed,
-        state=state,
+        resume=resume,
         on_epoch=on_epoch,
     )
     return results(state.history)

@@ -157,7 +157,7 @@ def run(
     classes: int,
     mesh: Mesh | None = None,
     seed: int = 0,
-    state: State | None = None,
+    resume: Callable[[State], State] | None = None,
     on_epoch: Callable[[State], None] | None = None,
 ) -> dict[str, Any]:
     """Trains both of VISSL's heads on the maps of a frozen encoder, in one pass.
@@ -179,7 +179,7 @@ def run(
       classes: number of classes K.
       mesh: the devices to use; None for those of this process.
       seed: of the linear layers, N(0, 0.01^2).
-      state: where to go on, from ``on_epoch``.
+      resume: from the state of epoch 0 to the one to go on from, as ``on_epoch`` had it.
       on_epoch: called after every epoch.
 
     Returns:
@@ -212,7 +212,7 @@ def run(
         epochs=preset.epochs,
         mesh=mesh,
         seed=seed,
-        state=state,
+        resume=resume,
         on_epoch=on_epoch,
     )
     return results(state.history)

@@ -88,7 +88,7 @@ def scattered(d: int, axis_size: int) -> bool:
 
 
 def choose(n: int, d: int, *, axis_size: int, cross: int, own: int, views: int) -> Form:
-    """The form of least ``cost``; arguments as there."""
+    """The form of least ``cost``, which explains the arguments."""
 
     def total(form: Form) -> float:
         return cost(form, n, d, axis_size=axis_size, cross=cross, own=own, views=views).total()

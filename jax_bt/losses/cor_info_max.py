@@ -84,6 +84,13 @@ def cor_info_max(
       ValueError: shapes that do not match, arguments that are not floating, R_eps not positive, or
         an unknown convention.
 
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> z = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+      >>> print(f"{losses.cor_info_max(z, -z).loss:.2f}")  # R = I: 250 mean (2 z)^2
+      1000.00
+
     Reference: Ozsoy et al., Self-Supervised Learning with an Information Maximization Criterion,
       NeurIPS 2022, https://arxiv.org/abs/2209.07999
     """

@@ -69,6 +69,13 @@ def frossl(
       ValueError: shapes that do not match, a global batch below 2, embeddings that are not
         floating, or an unknown option.
 
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> z = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+      >>> print(f"{losses.frossl(z, z).loss:.4f}")  # G = I of 2 x 2: -2 log 2
+      -1.3863
+
     Reference: Skean et al., FroSSL: Frobenius Norm Minimization for Self-Supervised Learning,
       ECCV 2024, https://arxiv.org/abs/2310.02903
     """

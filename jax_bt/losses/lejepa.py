@@ -91,6 +91,14 @@ def lejepa(
         ``directions`` and ``key``, ``n_global`` outside 1..V, fewer than 2 knots, or an unknown
         convention.
 
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> z = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+      >>> out = losses.lejepa(z, -z, directions=jnp.eye(2), lam=0.0)
+      >>> print(f"{out.loss:.4f}")  # mean z^2, as the centre is 0
+      1.0000
+
     Reference: Balestriero and LeCun, LeJEPA, 2025, https://arxiv.org/abs/2511.08544
     """
     _checks.precision(precision)

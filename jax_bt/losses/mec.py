@@ -59,6 +59,13 @@ def mec(
       ValueError: shapes that do not match, arguments that are not floating, or an option that is
         not positive.
 
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> z = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+      >>> print(f"{losses.mec(z, z, z, z).loss:.4f}")  # about -64 log(65 / 64)
+      -0.9923
+
     Reference: Liu et al., Self-Supervised Learning via Maximum Entropy Coding, NeurIPS 2022,
       https://arxiv.org/abs/2210.11464
     """

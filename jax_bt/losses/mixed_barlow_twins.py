@@ -71,6 +71,15 @@ def mixed_barlow_twins(
       ValueError: shapes that do not match, a global batch below 2, embeddings that are not
         floating, a permutation that is not N integers, or an unknown form.
 
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> z = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+      >>> rows = jnp.arange(4)
+      >>> out = losses.mixed_barlow_twins(z, z, z, permutation=rows, alpha=0.5)
+      >>> print(f"{out.loss:.4f}")  # 2 (3 / 4 - 1)^2
+      0.1250
+
     Reference: Bandara et al., Guarding Barlow Twins Against Overfitting with Mixed Samples, 2023,
       https://arxiv.org/abs/2312.02151
     """

@@ -68,6 +68,13 @@ def mmcr(
       ValueError: shapes that do not match, embeddings that are not floating, or an unknown
         convention.
 
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> z = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+      >>> print(f"{losses.mmcr(z, z).loss:.4f}")  # both singular values are sqrt(2)
+      -2.8284
+
     Reference: Yerxa et al., Learning Efficient Coding of Natural Images with Maximum Manifold
       Capacity Representations, NeurIPS 2023, https://arxiv.org/abs/2303.03307
     """

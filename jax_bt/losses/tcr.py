@@ -70,6 +70,14 @@ def tcr(
       ValueError: shapes that do not match, embeddings that are not floating, eps not positive, or
         an unknown convention.
 
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> z = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+      >>> u = z / jnp.sqrt(2)
+      >>> print(f"{losses.tcr(u, u).loss:.2f}")  # -200 - log 6
+      -201.79
+
     Reference: Tong et al., EMP-SSL: Towards Self-Supervised Learning in One Training Epoch, 2023,
       https://arxiv.org/abs/2304.03977
     """

@@ -66,6 +66,13 @@ def tico(
       ValueError: shapes that do not match, arguments that are not floating, or an unknown
         convention.
 
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> z = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+      >>> print(f"{losses.tico(z, z).loss:.4f}")  # C = I / 20: 8 / 20
+      0.4000
+
     Reference: Zhu et al., TiCo: Transformation Invariance and Covariance Contrast for
       Self-Supervised Visual Representation Learning, 2022, https://arxiv.org/abs/2206.10698
     """

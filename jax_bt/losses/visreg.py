@@ -91,6 +91,14 @@ def visreg(
       ValueError: shapes that do not match, embeddings that are not floating, both or neither of
         ``directions`` and ``key``, ``n_global`` outside 1..V, or an unknown convention.
 
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_bt import losses
+      >>> z = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+      >>> out = losses.visreg(z, -z, directions=jnp.eye(2), lam=0.0)
+      >>> print(f"{out.loss:.4f}")  # mean z^2, as the centre is 0
+      1.0000
+
     Reference: VISReg, 2026, https://arxiv.org/abs/2606.02572
     """
     _checks.precision(precision)

@@ -13,7 +13,7 @@ from jax_bt.errors import UsageError
 from jax_bt.methods._context import Context as Context
 from jax_bt.methods._networks import Networks as Networks
 from jax_bt.methods._networks import Outputs as Outputs
-from jax_bt.methods._networks import Variables
+from jax_bt.methods._networks import Variables as Variables
 from jax_bt.methods._options import check_options, interval_words, options_of
 
 PyTree = Any

@@ -167,5 +167,6 @@ def in_parts(module: Any, variables: Variables, x: Array, parts: int) -> tuple[A
 
 
 def _of(variables: Variables, name: str) -> Variables:
-    stats = variables["batch_stats"].get(name, {})
-    return {"params": variables["params"][name], **({"batch_stats": stats} if stats else {})}
+    """The variables of one network, as Flax wants them: no statistics where it has none."""
+    running = variables["batch_stats"].get(name)
+    return {"params": variables["params"][name]} | ({"batch_stats": running} if running else {})

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ from ml_collections import ConfigDict
 from jax_bt import augment, config, evaluate, methods, models, optim
 from jax_bt.devices.mesh import AXIS, check_divides
 from jax_bt.errors import UsageError
-from jax_bt.methods import Method, Networks
+from jax_bt.methods import Method, Networks, Variables
 from jax_bt.train.state import TrainState
 from jax_bt.train.step import Augment, Step, init_state, make_train_step
 
@@ -99,6 +100,8 @@ class Run:
       gradient_scale: factor on the gradient.
       skip_nonfinite: number of non-finite updates that may be left out; None for none.
       log_every: steps between lines of the log.
+      classes: number of classes of the classifier beside the encoder; None for no classifier.
+      evaluate_every: steps between evaluations while training; None for none.
       diagnostics_every: steps between signals of collapse, a multiple of ``log_every``; 0: never.
       record: the config as JSON types, to be kept with the run.
     """
@@ -118,6 +121,8 @@ class Run:
     skip_nonfinite: int | None
     log_every: int
     diagnostics_every: int
+    classes: int | None
+    evaluate_every: int | None
     record: dict[str, Any]
 
     def init_state(self) -> TrainState:
@@ -129,6 +134,7 @@ class Run:
             self.mesh,
             seed=self.data.seed,
             total_steps=self.total_steps,
+            classes=self.classes,
         )
 
     @functools.cached_property
@@ -145,6 +151,11 @@ class Run:
             skip_nonfinite=self.skip_nonfinite is not None,
             augment=self._augment() if self.data.on_device else None,
         )
+
+    @functools.cached_property
+    def represent(self) -> Callable[[Variables, jax.Array], jax.Array]:
+        """(variables, normalised images) -> representations, compiled once per shape."""
+        return jax.jit(self.networks.represent)
 
     def trace(self) -> tuple[str, ...]:
         """Traces the step, so that what does not fit together shows before a run has begun.
@@ -168,7 +179,10 @@ class Run:
             for recipe in self.data.recipes
         )
         index = jax.ShapeDtypeStruct((count,), jnp.uint32)
-        return jax.eval_shape(self.init_state), {"views": views, "index": index}
+        batch: dict[str, Any] = {"views": views, "index": index}
+        if self.classes is not None:
+            batch["label"] = jax.ShapeDtypeStruct((count,), jnp.int32)
+        return jax.eval_shape(self.init_state), batch
 
     def _augment(self) -> Augment:
         """What follows the crop: keyed by (seed, epoch, example index, view)."""
@@ -180,7 +194,14 @@ class Run:
         return make
 
 
-def build(c: ConfigDict, mesh: Mesh, *, train_size: int, channels: int = 3) -> Run:
+def build(
+    c: ConfigDict,
+    mesh: Mesh,
+    *,
+    train_size: int,
+    channels: int = 3,
+    classes: int | None = None,
+) -> Run:
     """Makes the objects of a run and checks all that can be checked without tracing its step.
 
     Args:
@@ -188,6 +209,7 @@ def build(c: ConfigDict, mesh: Mesh, *, train_size: int, channels: int = 3) -> R
       mesh: the mesh of all devices.
       train_size: examples of the training split.
       channels: of the images.
+      classes: of the labels of the training split; None without labels.
 
     Returns:
       The run.
@@ -240,6 +262,8 @@ def build(c: ConfigDict, mesh: Mesh, *, train_size: int, channels: int = 3) -> R
         log_every=c.log_every,
         # Rounded up to steps that are written.
         diagnostics_every=math.ceil(c.diagnostics_every / c.log_every) * c.log_every,
+        classes=classes if c.evaluate.online else None,
+        evaluate_every=c.evaluate.every and max(1, round(c.evaluate.every * steps_per_epoch)),
         record=json.loads(c.to_json_best_effort()),
     )
 

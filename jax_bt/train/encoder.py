@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,38 @@ class Encoder:
             return function(variables, padded)[: len(images)]
 
         return call
+
+    def encode(self, variables: Variables, images: Array) -> Array:
+        """Features (B, F) of normalised images, in evaluation mode."""
+        return self.module.apply(variables, images, train=False)
+
+    def encode_maps(self, variables: Variables, images: Array) -> Array:
+        """Maps (B, h, w, F) of the last stage, in evaluation mode.
+
+        Raises:
+          UsageError: an encoder without maps of stages.
+        """
+        _, seen = self.module.apply(variables, images, train=False, mutable=["intermediates"])
+        stages = sorted(name for name in seen["intermediates"] if name.startswith("layer"))
+        if not stages:
+            raise UsageError("this encoder has no maps of stages: the protocol needs a ResNet's")
+        return seen["intermediates"][stages[-1]][0]
+
+    def train_apply(
+        self, variables: Variables, images: Array, train: bool
+    ) -> tuple[Array, Variables]:
+        """Features, and the batch statistics that training mode leaves."""
+        if not train:
+            return self.encode(variables, images), variables["batch_stats"]
+        features, new = self.module.apply(variables, images, train=True, mutable=["batch_stats"])
+        return features, new["batch_stats"]
+
+    def fingerprint(self) -> int:
+        """CRC-32 of the weights."""
+        value = 0
+        for leaf in jax.tree.leaves(jax.device_get(self.variables)):
+            value = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8), value)
+        return value
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """The weights by torchvision's names."""

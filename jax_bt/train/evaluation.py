@@ -1,5 +1,6 @@
 """Evaluates the encoder of a run: features of labelled splits under every protocol."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -10,9 +11,15 @@ import numpy as np
 from jax_bt import data, evaluate
 from jax_bt.data import Source
 from jax_bt.data.sources import splits
-from jax_bt.errors import UsageError
+from jax_bt.data.sources.base import Selection
+from jax_bt.data.sources.tfrecord import StreamRecords
+from jax_bt.devices import processes
 from jax_bt.methods import Variables
 from jax_bt.train.build import Run
+from jax_bt.train.state import TrainState
+
+# Of larger splits this many examples enter the evaluations while training.
+MOST_TRAIN, MOST_TEST = 10_000, 2_000
 
 
 class Features(NamedTuple):
@@ -63,21 +70,13 @@ def check(run: Run, source: Source) -> None:
     """
     if why_not(run, source):
         return
-    size = source.size(run.data.probe)
-    for protocol in run.evaluation.protocols:
-        evaluate.check_size(protocol, size)
-    if size > evaluate.MOST_EXAMPLES:
-        return
-    labels = source.labels(run.data.probe)
-    counts = np.unique(labels[labels >= 0], return_counts=True)[1] if labels is not None else []
-    least = min(counts, default=0)
-    for protocol in run.evaluation.protocols:
-        per_class = evaluate.labels_per_class(protocol)
-        if per_class and per_class > least:
-            raise UsageError(
-                f"evaluate.protocols: {protocol!r} draws {per_class} labels per class, but a class "
-                f"of {run.data.name} {run.data.probe} has {least}"
-            )
+    size, counts = source.size(run.data.probe), None
+    if size <= evaluate.MOST_EXAMPLES:  # reading the labels takes no time then
+        labels = source.labels(run.data.probe)
+        counts = np.unique(labels[labels >= 0], return_counts=True)[1]
+    where = f"{run.data.name} {run.data.probe}"
+    for name in run.evaluation.protocols:
+        evaluate.find(name).check(examples=size, counts=counts, where=where)
 
 
 def features(run: Run, source: Source, stages: Mapping[str, Variables]) -> dict[str, Features]:
@@ -91,9 +90,8 @@ def features(run: Run, source: Source, stages: Mapping[str, Variables]) -> dict[
     Returns:
       "trained", and with ``evaluate.baselines`` "raw_pixels" and "untrained" before it.
     """
-    represent = jax.jit(run.networks.represent)
     kinds: dict[str, Callable[[np.ndarray], Any]] = {
-        name: functools.partial(represent, variables) for name, variables in stages.items()
+        name: functools.partial(run.represent, variables) for name, variables in stages.items()
     }
     if run.evaluation.baselines:
         kinds = {"raw_pixels": lambda images: images.reshape(len(images), -1), **kinds}
@@ -106,6 +104,45 @@ def features(run: Run, source: Source, stages: Mapping[str, Variables]) -> dict[
         )
         for kind, apply in kinds.items()
     }
+
+
+def while_training(run: Run, source: Source, state: TrainState) -> dict[str, float]:
+    """kNN of the encoder as it is, on a part of the data; on the first process only.
+
+    Args:
+      run: the run.
+      source: its data set.
+      state: the training state, of which nothing is changed.
+
+    Returns:
+      {"knn_top1": percent}; nothing on other processes, or where there are no labels.
+    """
+    if not processes.is_first() or why_not(run, source):
+        return {}
+    variables = jax.device_get(state.variables)
+    apply = functools.partial(run.represent, variables)
+    arrays = []
+    for split, most in ((run.data.probe, MOST_TRAIN), (run.data.test, MOST_TEST)):
+        x, y, _ = _labelled(apply, images(run, _part(source, split, most), "part"))
+        arrays += [x, y]
+    return {"knn_top1": evaluate.knn(*arrays, k=20)["top1"]}
+
+
+def _part(source: Source, split: str, most: int) -> Source:
+    """At most so many examples of a split, evenly spaced, as the split "part" of a data set."""
+    records = source.records(split)
+    chosen = np.linspace(0, records.size - 1, min(most, records.size)).astype(int)
+    if isinstance(records, StreamRecords):
+        part = dataclasses.replace(records, shards=records.select(0, len(chosen), 0))
+    else:
+        part = Selection([(records, chosen)])
+    return Source(
+        source.name,
+        {"part": len(chosen)},
+        lambda name: part,
+        num_classes=source.num_classes,
+        channels=source.channels,
+    )
 
 
 def images(run: Run, source: Source, split: str) -> Iterator[dict[str, np.ndarray]]:

@@ -12,6 +12,8 @@ from jax_bt.train import collapse, encoder, evaluation, export, pictures, workdi
 from jax_bt.train.build import Run
 from jax_bt.train.history import rate, read, total_seconds
 
+PROBES = ("online_top1", "knn_top1")  # drawn beside the loss terms
+
 
 def finish(
     run: Run,
@@ -60,7 +62,7 @@ def finish(
         summary=summary,
         config=run.record,
         history=lines,
-        terms=terms,
+        terms=(*terms, *(name for name in PROBES if any(name in line for line in lines))),
         levels=levels,
         **pictures.of_views(run, source, stages),
         neighbours=pictures.of_neighbours(run, source, features.get("trained")),

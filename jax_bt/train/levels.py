@@ -4,7 +4,8 @@ A Barlow Twins loss of 10,000 says nothing by itself. Beside it stand the losses
 the same, of views that have nothing in common, and of embeddings that are all one point.
 """
 
-import flax.linen as nn
+from typing import Any
+
 import jax
 import numpy as np
 from jax import Array
@@ -15,12 +16,11 @@ from jax_bt.train.build import Run
 LARGEST = 2**25  # numbers per view; above, the levels would take seconds and memory
 
 
-class _Same(nn.Module):
-    """Hands its input on."""
+class _Same:
+    """Stands for a Flax module that hands its input on."""
 
-    @nn.compact
-    def __call__(self, x: Array, train: bool = False) -> Array:
-        return x
+    def apply(self, variables: Any, x: Array, *, train: bool, mutable: Any = ()) -> Any:
+        return (x, {}) if mutable else x
 
 
 def levels(run: Run) -> dict[str, float]:

@@ -58,7 +58,13 @@ def train(
         data_dir=reads.data_dir,
         download=reads.download,
     )
-    run = build(c, mesh, train_size=source.size(reads.train), channels=source.channels)
+    run = build(
+        c,
+        mesh,
+        train_size=source.size(reads.train),
+        channels=source.channels,
+        classes=source.num_classes if source.has_labels(reads.train) else None,
+    )
     check_fits(run.abstract()[0], mesh)
     evaluation.check(run, source)
     terms = run.trace()  # before the folder records a config that cannot be traced
@@ -145,9 +151,13 @@ def _steps(run: Run, source: Source, folder: epath.Path) -> tuple[Any, TrainStat
                 last_good=lambda: checkpoint.newest_step(manager),
             )
             for step in range(start, run.total_steps):
-                batch = to_global(run.mesh, step_input(next(batches)))
+                batch = to_global(run.mesh, step_input(run, next(batches)))
                 state, metrics = run.train_step(state, batch)
-                monitor.add(step, metrics)
+                evaluated = {}
+                if run.evaluate_every and (step + 1) % run.evaluate_every == 0:
+                    with writer.saving():
+                        evaluated = evaluation.while_training(run, source, state)
+                monitor.add(step, metrics, evaluated)
                 stop, save = stopping.after(step, received)
                 last = step + 1 == run.total_steps
                 if stop or last or save:
@@ -159,6 +169,7 @@ def _steps(run: Run, source: Source, folder: epath.Path) -> tuple[Any, TrainStat
     return untrained, state
 
 
-def step_input(batch: dict[str, Any]) -> dict[str, Any]:
+def step_input(run: Run, batch: dict[str, Any]) -> dict[str, Any]:
     """What the step takes of a batch; indices as 32 bits, which JAX has without x64."""
-    return {"views": batch["views"], "index": batch["index"].astype(np.uint32)}
+    label = {} if run.classes is None else {"label": batch["label"]}
+    return {"views": batch["views"], "index": batch["index"].astype(np.uint32), **label}

@@ -5,6 +5,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from jax_bt import optim
 from jax_bt.errors import Diverged
 from jax_bt.train import collapse
@@ -45,15 +47,22 @@ class Monitor:
         self._writer, self._rates, self._every, self._total = writer, rates, every, total_steps
         self._skip_limit, self._least_scale, self._last_good = skip_limit, least_scale, last_good
         self._collapse = "none"
-        self._pending: deque[tuple[int, float, Metrics]] = deque()
+        self._pending: deque[tuple[int, float, Metrics, Mapping[str, float]]] = deque()
 
-    def add(self, step: int, metrics: Metrics) -> None:
+    def add(
+        self, step: int, metrics: Metrics, evaluated: Mapping[str, float] | None = None
+    ) -> None:
         """Takes a step's metrics, still being computed, and deals with those of AHEAD steps ago.
+
+        Args:
+          step: counted from 0.
+          metrics: of the step.
+          evaluated: results of an evaluation after the step, which is then written.
 
         Raises:
           Diverged: as ``drain``.
         """
-        self._pending.append((step, time.perf_counter(), metrics))
+        self._pending.append((step, time.perf_counter(), metrics, evaluated or {}))
         while len(self._pending) > AHEAD:
             self._deal_with(*self._pending.popleft())
 
@@ -66,28 +75,33 @@ class Monitor:
         while self._pending:
             self._deal_with(*self._pending.popleft())
 
-    def _deal_with(self, step: int, at: float, metrics: Metrics) -> None:
+    def _deal_with(
+        self, step: int, at: float, metrics: Metrics, evaluated: Mapping[str, float]
+    ) -> None:
         checked = {
             "loss": metrics.terms["loss"],
             "gradient_norm": metrics.norms["gradient_norm"],
         }
         bad = [name for name, value in checked.items() if not math.isfinite(float(value))]
-        if bad or step + 1 == self._total or step % self._every == 0:
-            self._write(step, at, metrics)
+        if bad or evaluated or step + 1 == self._total or step % self._every == 0:
+            self._write(step, at, metrics, evaluated)
         else:
             self._writer.tick(step)
         skipped = int(metrics.skipped)  # counted by the state, so over restarts too
         if bad and (self._skip_limit is None or skipped > self._skip_limit):
             raise Diverged(self._explain(step, metrics, bad, skipped))
 
-    def _write(self, step: int, at: float, metrics: Metrics) -> None:
+    def _write(
+        self, step: int, at: float, metrics: Metrics, evaluated: Mapping[str, float]
+    ) -> None:
         # jit sorts the names; people look for the loss first.
         terms = {"loss": metrics.terms["loss"], **metrics.terms}
-        signals = {name: float(value) for name, value in metrics.signals.items()}
+        signals = {name: np.float32(value) for name, value in metrics.signals.items()}
         measured = {name: value for name, value in signals.items() if math.isfinite(value)}
         skipped = {} if self._skip_limit is None else {"skipped": metrics.skipped}
-        rates = {name: rate(step) for name, rate in self._rates.items()}
-        values = {**terms, **metrics.norms, **skipped, **measured, **rates}
+        rates = {name: np.float32(rate(step)) for name, rate in self._rates.items()}
+        probes = {**metrics.online, **evaluated}
+        values = {**terms, **probes, **metrics.norms, **skipped, **measured, **rates}
         self._writer.write(step, values, at)
         found = collapse.verdict(measured, self._least_scale) or self._collapse
         if found != self._collapse:

@@ -19,6 +19,7 @@ class TrainState:
       opt_state: the optimiser's state.
       target: what the method keeps beside the parameters: EMA copy, queue; () for most.
       key: the run's PRNG key. A step folds its number in, so nothing else has to be kept.
+      online: the classifier beside the encoder with its optimiser's state; () for none.
       skipped: int32 scalar, the updates left out because they were not finite.
     """
 
@@ -28,6 +29,7 @@ class TrainState:
     opt_state: PyTree
     target: PyTree
     key: Array
+    online: PyTree = ()
     skipped: Array | int = 0
 
     @property

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.sharding import Mesh
 
-from jax_bt import optim
+from jax_bt import evaluate, optim
 from jax_bt.devices.mesh import AXIS, REPLICATED, SHARDED, replicated, sharded
 from jax_bt.methods import Context, Method, Networks, Outputs
 from jax_bt.train import collapse
@@ -16,7 +16,9 @@ from jax_bt.train.state import TrainState
 
 PyTree = Any
 # What the run's key is folded with, so that no stream of random numbers repeats.
-NETWORKS, TARGET, STEPS, VIEWS = range(4)
+NETWORKS, TARGET, STEPS, VIEWS, ONLINE = range(5)
+# The classifier beside the encoder: plain SGD at the rate of solo-learn's.
+ONLINE_OPTIMIZER = optim.sgd(0.1)
 
 
 class Metrics(NamedTuple):
@@ -27,12 +29,14 @@ class Metrics(NamedTuple):
       norms: "gradient_norm", "update_norm" and "parameter_norm" (before the update), global l2.
       signals: the signals of collapse, NaN at steps that do not measure them.
       skipped: number of updates left out so far because they were not finite.
+      online: loss and top-1 percent of the classifier beside the encoder, if there is one.
     """
 
     terms: dict[str, Array]
     norms: dict[str, Array]
     signals: dict[str, Array]
     skipped: Array
+    online: dict[str, Array] = {}
 
 
 Step = Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]
@@ -53,6 +57,7 @@ def init_state(
     *,
     seed: int,
     total_steps: int,
+    classes: int | None = None,
 ) -> TrainState:
     """Builds the state of step 0, replicated over the mesh; the same for any number of devices.
 
@@ -63,12 +68,18 @@ def init_state(
       mesh: the mesh of all devices.
       seed: everything random of the run derives from it; 0 to 2^64 - 1.
       total_steps: of the run.
+      classes: of the labels, for a linear classifier beside the encoder; None for no classifier.
     """
 
     def init(key: Array) -> TrainState:
         variables = networks.init(jax.random.fold_in(key, NETWORKS))
         variables["params"] = params = method.constrain(variables["params"])
         context = Context(None, 0, total_steps, jax.random.fold_in(key, TARGET))
+        online = ()
+        if classes is not None:
+            width = networks.modules["encoder"].width_out
+            classifier = evaluate.online_init(jax.random.fold_in(key, ONLINE), width, classes)
+            online = {"params": classifier, "opt_state": ONLINE_OPTIMIZER.init(classifier)}
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=params,
@@ -76,6 +87,7 @@ def init_state(
             opt_state=optimizer.init(params),
             target=method.init_target(networks, variables, context),
             key=key,
+            online=online,
             skipped=jnp.zeros((), jnp.int32),
         )
 
@@ -119,7 +131,8 @@ def make_train_step(
     Returns:
       The step. It takes a state, which it consumes (the buffers are donated), and a batch with
       "views", a tuple of (global batch, H, W, C) arrays sharded over the mesh, and "index", the
-      (global batch,) indices of the examples, which may be missing.
+      (global batch,) indices of the examples, which may be missing; with a classifier beside the
+      encoder "label", their (global batch,) int32 labels, negative for none.
     """
 
     def global_loss(params: PyTree, state: TrainState, views: PyTree, index: Array | None):
@@ -146,7 +159,7 @@ def make_train_step(
         views, index = batch["views"], batch.get("index")
         if augment is not None:
             views = augment(batch, jax.random.fold_in(state.key, VIEWS), state.step)
-        rest = state.replace(params=(), opt_state=())
+        rest = state.replace(params=(), opt_state=(), online=())
         (loss, outputs), grads = value_and_gradient(state.params, rest, views, index)
         grads = jax.tree.map(lambda g: g * gradient_scale, grads)
         params, opt_state, norms = optim.update(
@@ -154,12 +167,14 @@ def make_train_step(
         )
         params = method.constrain(params)
         context = Context(None, state.step, total_steps, _step_key(state), index)
+        online, of_online = _online_step(state.online, outputs, batch, state.step)
         new_state = state.replace(
             step=state.step + 1,
             params=params,
             batch_stats=outputs.batch_stats,
             opt_state=opt_state,
             target=method.update_target(state.target, params, outputs, context),
+            online=online,
         )
         if skip_nonfinite:
             good = jnp.isfinite(loss) & jnp.isfinite(norms["gradient_norm"])
@@ -169,7 +184,7 @@ def make_train_step(
         if diagnostics_every:
             due = (state.step % diagnostics_every == 0) | (state.step + 1 == total_steps)
             signals = collapse.measure(outputs, due)
-        return new_state, Metrics(outputs.terms, norms, signals, new_state.skipped)
+        return new_state, Metrics(outputs.terms, norms, signals, new_state.skipped, of_online)
 
     return jax.jit(
         step,
@@ -177,6 +192,20 @@ def make_train_step(
         in_shardings=(replicated(mesh), sharded(mesh)),
         out_shardings=replicated(mesh),
     )
+
+
+def _online_step(
+    online: PyTree, outputs: Outputs, batch: PyTree, step: Array
+) -> tuple[PyTree, dict[str, Array]]:
+    """One step of the classifier on the first view's representations; () stays ()."""
+    if not jax.tree.leaves(online):
+        return online, {}
+    gradient = jax.grad(evaluate.online_loss, has_aux=True)
+    grads, told = gradient(online["params"], outputs.representations[0], batch["label"])
+    params, opt_state, _ = optim.update(
+        ONLINE_OPTIMIZER, grads, online["opt_state"], online["params"], step=step
+    )
+    return {"params": params, "opt_state": opt_state}, told
 
 
 def _step_key(state: TrainState) -> Array:

@@ -46,7 +46,7 @@ def example():
     return variables, train, test, preset
 
 
-def run(example, devices=1, state=None, **changes):
+def run(example, devices=1, resume=None, **changes):
     variables, train, test, preset = example
     states = []
     result = module.run(
@@ -57,7 +57,7 @@ def run(example, devices=1, state=None, **changes):
         dataclasses.replace(preset, **changes),
         classes=CLASSES,
         mesh=make_mesh(jax.devices()[:devices]),
-        state=state,
+        resume=resume,
         on_epoch=states.append,
     )
     return result, states
@@ -139,7 +139,7 @@ def test_a_rate_of_zero_keeps_the_encoder(example):
 
 def test_goes_on_where_it_was_cut_off(example):
     whole, states = run(example)
-    rest, later = run(example, state=states[0])
+    rest, later = run(example, resume=lambda fresh: states[0])
     assert rest == whole and len(later) == 2
 
 

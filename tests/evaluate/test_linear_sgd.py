@@ -46,7 +46,7 @@ def reference_run(g, devices=1, learning_rates=(), batch=40, **options):
             yield {"image": g["train_x"][rows], "label": g["train_y"][rows]}
 
     states = []
-    options = {"state": start, "on_epoch": states.append} | options
+    options = {"resume": lambda fresh: start, "on_epoch": states.append} | options
     result = module.run(
         identity,
         {},
@@ -112,7 +112,7 @@ def test_goes_on_where_it_was_cut_off(golden):
     # What a file would give back: arrays of the host.
     kept = jax.tree.map(np.asarray, states[4]._replace(history=()))
     kept = kept._replace(epoch=5, history=states[4].history)
-    rest, later, _ = reference_run(g, state=kept)
+    rest, later, _ = reference_run(g, resume=lambda fresh: kept)
     assert len(later) == 7
     assert rest == whole
 

@@ -149,7 +149,7 @@ def test_maps_of_resnet50_become_8192_and_2048_numbers():
 
 def test_goes_on_where_it_was_cut_off(batches):
     whole, states = run(batches)
-    rest, later = run(batches, state=states[0])
+    rest, later = run(batches, resume=lambda fresh: states[0])
     assert rest == whole and len(later) == 2
 
 

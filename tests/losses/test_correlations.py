@@ -115,12 +115,11 @@ def replicas(loss, form, z, devices):
     return values[-1], [np.asarray(g).reshape(z[0].shape) / devices for g in gradients]
 
 
-@pytest.mark.parametrize("devices", [2, 8])
 @pytest.mark.parametrize("way", [outside, inside, sharded_jit, replicas])
 @each_form
 @each_loss
-def test_every_form_on_several_devices(loss, form, way, devices):
-    n, d = SHAPES[-1]
+def test_every_form_on_several_devices(loss, form, way):
+    (n, d), devices = SHAPES[-1], 8
     assert scattered(d, devices)
     with jax.enable_x64(True):
         assert_close(way(loss, form, views(n, d), devices), textbook(loss, n, d), 1e-11)

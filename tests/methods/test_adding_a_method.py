@@ -12,7 +12,7 @@ import traceback
 import jax
 import numpy as np
 import pytest
-from jax.sharding import PartitionSpec as P
+from helpers import conformance, discovery
 
 from jax_bt import data, losses, methods
 from jax_bt.devices.mesh import make_mesh, to_global
@@ -57,27 +57,25 @@ def built(files):
     return build(c, make_mesh(jax.devices()[:1]), train_size=1297)
 
 
-def test_the_loss_is_its_formula_and_the_same_on_devices(files):
+def test_the_loss_is_found_and_means_the_same_on_four_devices(files):
+    (case,) = [case for case in discovery.cases() if case.name == NAME]
+    for way in (conformance.outside, conformance.inside, conformance.sharded_jit):
+        conformance.check_sharded(case, way, devices=4)
+    conformance.check_pmap(case, devices=4)
+
+
+def test_the_loss_is_its_formula(files):
     loss = importlib.import_module(f"jax_bt.losses.{NAME}").align_uniform
     views = np.random.default_rng(0).normal(size=(2, 16, 5))
     with jax.enable_x64(True):
-        plain = jax.jit(jax.value_and_grad(lambda x: loss(*x).loss))(views)
-        mapped = jax.shard_map(
-            lambda x: loss(*x, axis_name="data").loss,
-            mesh=make_mesh(jax.devices()[:4]),
-            in_specs=P(None, "data"),
-            out_specs=P(),
-        )
-        sharded = jax.jit(jax.value_and_grad(mapped))(views)
-    for one, four in zip(plain, sharded, strict=True):
-        np.testing.assert_allclose(four, one, rtol=1e-9, atol=1e-12)
+        value = jax.jit(loss)(*views).loss
     a, b = (formulas.unit(z) for z in views)
     pairs = ~np.eye(16, dtype=bool)
     expected = np.mean(np.sum((a - b) ** 2, axis=1))
     for z in (a, b):
         squares = np.sum((z[:, None] - z[None]) ** 2, axis=2)
         expected += np.log(np.mean(np.exp(-2 * squares[pairs]))) / 2
-    np.testing.assert_allclose(plain[0], expected, rtol=1e-9)
+    np.testing.assert_allclose(value, expected, rtol=1e-9)
 
 
 def test_the_config_trains(files):
@@ -88,7 +86,7 @@ def test_the_config_trains(files):
     recipes = run.data.recipes
     batches = data.batches(source, "train", global_batch=64, seed=0, recipes=recipes)
     for _ in range(run.total_steps):
-        batch = to_global(run.mesh, step_input(next(batches)))
+        batch = to_global(run.mesh, step_input(run, next(batches)))
         state, metrics = run.train_step(state, batch)
         terms = metrics.terms
         losses.append(float(terms["loss"]))

@@ -43,12 +43,6 @@ def embeddings(nets, variables, *behind, count=2):
     return [tiny.through(nets, variables, view, *names) for view in tiny.views(0, count)]
 
 
-def stretched(variables):
-    """Other weights of the same networks, as a target network has them."""
-    params = jax.tree.map(lambda x: x + 0.3 * jnp.cos(7 * x), variables["params"])
-    return {**variables, "params": params}
-
-
 def largest(tree):
     return max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
 
@@ -141,7 +135,7 @@ def test_predictor_meets_the_other_views_embedding(name):
 @pytest.mark.parametrize("name", ["barlow_twins", "vicreg"])
 def test_momentum_encoder_makes_the_other_views_target(name):
     nets, variables = start(name)
-    target = stretched(variables)
+    target = tiny.others(variables)
     (value, out), _ = loss_and_gradient(name, nets, variables, target)
     (z_a, z_b), (t_a, t_b) = (embeddings(nets, v) for v in (variables, target))
     assert np.abs(z_a - t_a).max() > 0.1
@@ -164,7 +158,7 @@ def check_directions(name, value, out, forth, back, trained):
 def test_variance_and_covariance_can_be_added(name):
     """1 and 0.01 times VICReg's terms of the embeddings, beside the loss of the predictions."""
     nets, variables = start(name)
-    target = stretched(variables) if name == "byol" else ()
+    target = tiny.others(variables) if name == "byol" else ()
     (plain, out), _ = loss_and_gradient(name, nets, variables, target)
     p_a, p_b = embeddings(nets, variables, "predictor")
     z_a, z_b = embeddings(nets, variables)

@@ -5,6 +5,7 @@ import functools
 import jax
 import numpy as np
 import pytest
+from etils import epath
 
 from jax_bt import methods, models
 from jax_bt.errors import UsageError
@@ -41,9 +42,10 @@ def test_resuming_is_bitwise_the_same(name, tmp_path):
     run = make(name)
     whole, losses = tiny.train(run, range(4))
     half, first = tiny.train(run, range(2))
-    with checkpoint.open(tmp_path) as manager:
+    folder = epath.Path(tmp_path)
+    with checkpoint.opened(folder) as manager:
         checkpoint.save(manager, half)
-        checkpoint.wait(manager)
+    with checkpoint.opened(folder) as manager:
         restored = checkpoint.restore(manager, run.state, run.mesh)
     resumed, second = tiny.train(run, range(2, 4), restored)
     assert first + second == losses

@@ -109,7 +109,7 @@ def test_moco_v3_loss_is_the_sum_of_both_directions():
     """Predictions of each view against the momentum encoder's projections of the other."""
     state, nets = tiny.make("moco_v3").state, tiny.networks("moco_v3")
     variables, views = tiny.variables(state), tiny.views(0)
-    target = {**state.target, "params": jax.tree.map(jnp.cos, state.target["params"])}
+    target = tiny.others(state.target)
     names = ("encoder", "projector", "predictor")
     q_a, q_b = (tiny.through(nets, variables, view, *names) for view in views)
     k_a, k_b = (tiny.through(nets, target, view, *names[:2]) for view in views)
@@ -122,7 +122,7 @@ def test_moco_v3_loss_is_the_sum_of_both_directions():
 def test_moco_v2_asks_for_the_second_views_key():
     """-mean log of the key's share among the key and the queue, T = 0.2; one direction."""
     state, nets = tiny.make("moco_v2").state, tiny.networks("moco_v2")
-    target = {**state.target, "params": jax.tree.map(jnp.cos, state.target["params"])}
+    target = tiny.others(state.target)
     view_a, view_b = tiny.views(0)
     q = tiny.through(nets, tiny.variables(state), view_a, "encoder", "projector")
     k = tiny.through(nets, target, view_b, "encoder", "projector")

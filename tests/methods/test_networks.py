@@ -104,7 +104,7 @@ def test_a_part_is_what_is_kept_in_memory():
 def test_parts_that_do_not_divide_are_refused():
     c = config.digits()
     c.batch_size, c.micro_batches = 64, 3
-    with pytest.raises(ValueError, match="micro_batches=3 does not divide the 8 examples of a dev"):
+    with pytest.raises(UsageError, match="micro_batches=3 does not divide the 8 examples per"):
         build(c, make_mesh(), train_size=1297)
     with pytest.raises(UsageError, match="10 examples of a device do not divide into 4 micro-bat"):
         in_parts(MLP((8,)), {"params": {}}, jnp.zeros((10, 6)), 4)

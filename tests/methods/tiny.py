@@ -93,3 +93,9 @@ def through(nets: Networks, variables: Any, x: Any, *names: str) -> jax.Array:
         given = {kind: variables[kind].get(name, {}) for kind in ("params", "batch_stats")}
         x, _ = nets.modules[name].apply(given, x, train=True, mutable=["batch_stats"])
     return x
+
+
+def others(variables: Any) -> Any:
+    """The variables with other weights of the same size, as a target network has them."""
+    params = jax.tree.map(lambda x: x + 0.3 * jnp.cos(7 * x), variables["params"])
+    return {**variables, "params": params}

@@ -70,9 +70,9 @@ def test_bfloat16_input_has_float32_statistics():
 
 
 def outcome(axis_name, group_size=None, seed=0):
-    """Loss, output, new statistics and gradients; over the eight devices if an axis is named."""
+    """Loss, output, new statistics and gradients in float64; over the eight devices of an axis."""
     module = BatchNorm(axis_name=axis_name, group_size=group_size)
-    v, x, target = variables(), draw(seed), draw(seed + 1)
+    v, x, target = jax.tree.map(np.float64, (variables(), draw(seed), draw(seed + 1)))
 
     def loss(params, x, target):
         y, new = module.apply(v | {"params": params}, x, True, mutable=["batch_stats"])
@@ -82,11 +82,12 @@ def outcome(axis_name, group_size=None, seed=0):
         specs = {"in_specs": (P(), P(AXIS), P(AXIS)), "out_specs": (P(), (P(AXIS), P()))}
         loss = jax.shard_map(loss, mesh=make_mesh(), **specs)
     step = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
-    return step(v["params"], x, target)
+    with jax.enable_x64(True):
+        return step(v["params"], x, target)
 
 
 def same(a, b):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6), a, b)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), a, b)
 
 
 @pytest.mark.parametrize("group_size", [None, 8])
@@ -97,7 +98,7 @@ def test_eight_devices_are_one(group_size):
 @pytest.mark.parametrize("group_size", [1, 2, 4])
 def test_groups_are_separate_batches(group_size):
     groups = 8 // group_size
-    v, x, target = variables(), draw(), draw(1)
+    v, x, target = jax.tree.map(np.float64, (variables(), draw(), draw(1)))
 
     def loss(params, x):
         """Each group through a BatchNorm of its own, and the mean of their running statistics."""
@@ -110,7 +111,8 @@ def test_groups_are_separate_batches(group_size):
         mean = jax.tree.map(lambda *leaves: sum(leaves) / groups, *kept)
         return (jnp.sin(y) * target).mean(AXES).sum(), (y, mean)
 
-    expected = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))(v["params"], x)
+    with jax.enable_x64(True):
+        expected = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))(v["params"], x)
     same(outcome(AXIS, group_size), expected)
 
 

@@ -198,10 +198,11 @@ def test_rematerialisation_changes_no_number():
 
 @pytest.mark.parametrize("remat", [False, True])
 def test_eight_devices_are_one(remat):
-    images = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype(np.float32)
+    images = np.random.default_rng(0).normal(size=(16, 8, 8, 3))
     sizes = {"stage_sizes": (1,), "bottleneck": False, "features": 4, "stem": "cifar"}
-    sizes |= {"zero_init_residual": False, "remat": remat}
-    variables = jax.jit(ResNet(**sizes).init)(jax.random.key(0), images[:1])
+    sizes |= {"zero_init_residual": False, "remat": remat, "dtype": jnp.float64}
+    variables = jax.jit(ResNet(**sizes).init)(jax.random.key(0), np.float32(images[:1]))
+    variables = jax.tree.map(np.float64, variables)
 
     def outcome(axis_name):
         module = ResNet(**sizes, axis_name=axis_name)
@@ -217,10 +218,10 @@ def test_eight_devices_are_one(remat):
             loss = jax.shard_map(loss, mesh=make_mesh(), **specs)
         return jax.jit(jax.value_and_grad(loss, has_aux=True))(variables["params"], images)
 
-    one, eight = outcome(None), outcome(AXIS)
-    # Sums in another order: 1e-7 of the terms, which cancel to a few hundredths of their size
+    with jax.enable_x64(True):
+        one, eight = outcome(None), outcome(AXIS)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(eight), strict=True):
-        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-12)
 
 
 def test_choices_are_named():

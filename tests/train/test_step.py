@@ -241,7 +241,7 @@ def test_device_augmentation_is_part_of_the_step():
         start_step=81,  # the second epoch, so that the key's epoch counts
         host_only=True,
     )
-    batch = step_input(next(batches))
+    batch = step_input(built, next(batches))
     assert batch["views"][0].dtype == np.uint8
 
     def loss(on_device, views):
