@@ -38,12 +38,12 @@ def of_gradient(found: np.ndarray, expected: np.ndarray, devices: int, tolerance
     if np.linalg.norm(g - factor * right) > 10 * tolerance * length:
         cosine = g @ right / (length * size)
         return f"another direction (cosine {cosine:.3f}, length x {length / size:.2f})"
-    return _factor(factor, devices, 10 * tolerance)
+    return _factor(factor, devices, tolerance)
 
 
 def _factor(factor: float, devices: int, tolerance: float) -> str:
     """A factor as a power of the number of devices W, where it is one."""
     for power, words in POWERS.items():
-        if abs(factor / float(devices) ** power - 1) <= 10 * tolerance:
+        if abs(factor / float(devices) ** power - 1) <= 5 * tolerance:
             return words
     return f"{factor:.3g} times"

@@ -122,6 +122,15 @@ def test_planted_faults_are_named(name):
         assert (one["value"], one["gradient"], one["right"]) == ("right", "right", True)
 
 
+def test_a_small_factor_is_a_factor():
+    """Over n - 1 of each device's n: 8 / 7 beside 16 / 15."""
+    records = audit(
+        lambda a, b: mean(jnp.sum(jnp.square(a - b)) / (a.size - a.shape[1])), devices=(2,)
+    )
+    for way in ("shard_map", "pmap"):
+        assert [of(records, way, 2)[key] for key in ("value", "gradient")] == ["1.07 times"] * 2
+
+
 def test_a_loss_of_the_project_passes_with_its_axis_passed_on():
     records = audit(losses.vicreg, axis_name="rows", n=8, d=4, devices=(1, 2, 8))
     assert [r["devices"] for r in records[:6]] == [1, 2, 8] * 2
