@@ -247,7 +247,7 @@ class _Case:
             # float32 inside differs by nothing; short floats by a thousandth and more.
             elif abs(value - expected) > 1e-4 * abs(expected):
                 off = float(abs(value - expected) / abs(expected))
-                words.append(f"off by {off:.1%} at deviation {scale}")
+                words.append(f"off by {off:.0e} at deviation {scale}")
         right = not words
         return _record(name, 1, "; ".join(dict.fromkeys(words)) or "as float32", "", right)
 
