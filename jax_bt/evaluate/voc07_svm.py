@@ -112,7 +112,7 @@ def run(
             )
     train_x, test_x = _normalised(train_x), _normalised(test_x)
     tasks = [delayed(_one_class)(train_x, y, test_x, preset) for y in train_y.T]
-    outcomes = list(Parallel()(tasks) or ())
+    outcomes: Any = Parallel()(tasks)
     classes, eleven = [], []
     for (cost, _, scores), y in zip(outcomes, test_y.T, strict=True):
         curve = precision_recall(scores, y)

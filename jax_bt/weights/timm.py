@@ -209,8 +209,9 @@ def _example(module: ViT | ConvNeXt | TextGRU, arrays: Mapping[str, np.ndarray])
     first = "patch_embed.proj.weight" if isinstance(module, ViT) else "stem.0.weight"
     channels = arrays[first].shape[1] if first in arrays and arrays[first].ndim == 4 else 3
     side = 2 ** (len(module.dims) + 1) if isinstance(module, ConvNeXt) else module.patch_size
-    if isinstance(module, ViT) and np.ndim(arrays.get("pos_embed")) == 3:
-        side *= max(math.isqrt(max(arrays["pos_embed"].shape[1] - module.class_token, 0)), 1)
+    places = arrays.get("pos_embed")
+    if isinstance(module, ViT) and places is not None and places.ndim == 3:
+        side *= max(math.isqrt(max(places.shape[1] - module.class_token, 0)), 1)
     return jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
 
 
