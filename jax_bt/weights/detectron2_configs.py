@@ -1,4 +1,4 @@
-"""Configs of detectron2 for the papers' detection tables, to be used with an exported encoder.
+"""Lists detectron2 configs of the papers' detection tables, for an exported encoder.
 
 VOC07+12: Faster R-CNN C4 with an extra norm (Barlow Twins, VICReg, SwAV, MoCo). COCO: Mask R-CNN C4
 (Barlow Twins, 1x) and FPN (VICReg). This project does not train detectors.
