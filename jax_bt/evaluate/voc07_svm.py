@@ -1,4 +1,4 @@
-"""VOC07 classification by linear SVMs on frozen features, as VISSL does it for the papers."""
+"""Classifies VOC07 by linear SVMs on frozen features, as VISSL does it for the papers."""
 
 import dataclasses
 import warnings

@@ -1,4 +1,4 @@
-"""A trained encoder to use: loaded from a run or a file of weights, called with images."""
+"""Loads a trained encoder from a run or a file of weights, and calls it with images."""
 
 import functools
 import hashlib

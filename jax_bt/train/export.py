@@ -13,6 +13,7 @@ from jax_bt import weights
 from jax_bt.errors import UsageError
 from jax_bt.train.encoder import CARD, WEIGHTS, Encoder, load
 from jax_bt.train.workdir import remote, write_whole
+from jax_bt.weights.detectron2_configs import configs
 from jax_bt.weights.write_pth import write_pth
 
 FORMATS = {
@@ -88,7 +89,7 @@ def export(encoder: Encoder, form: str, output: str | os.PathLike[str]) -> pathl
             path, encoder.state_dict(), _metadata(encoder)
         ),
         "npz": lambda: np.savez(path, **encoder.state_dict()),
-        "detectron2": lambda: path.write_bytes(weights.to_detectron2(encoder.variables)),
+        "detectron2": lambda: _detectron2(encoder, path),
         "stablehlo": lambda: path.write_bytes(_stablehlo(encoder)),
     }
     try:
@@ -101,6 +102,12 @@ def export(encoder: Encoder, form: str, output: str | os.PathLike[str]) -> pathl
 
 def _metadata(encoder: Encoder) -> dict[str, str]:
     return {"format": weights.layout_of(encoder.module), "card": encoder.card.to_json()}
+
+
+def _detectron2(encoder: Encoder, path: pathlib.Path) -> None:
+    path.write_bytes(weights.to_detectron2(encoder.variables))
+    for name, text in configs(path.name).items():
+        path.with_name(f"{path.stem}_{name}.yaml").write_text(text)
 
 
 def _stablehlo(encoder: Encoder) -> bytes:

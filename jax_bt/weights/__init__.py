@@ -1,4 +1,4 @@
-"""Weights in and out: files of many formats, other libraries' names, our variables."""
+"""Reads and writes weights: files of many formats, other libraries' names, our variables."""
 
 from jax_bt.weights.card import Card as Card
 from jax_bt.weights.detectron2 import to_detectron2 as to_detectron2

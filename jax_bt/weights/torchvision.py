@@ -1,4 +1,4 @@
-"""Variables of our ResNets from and to torchvision's state dicts."""
+"""Maps variables of our ResNets to torchvision's state dicts and back."""
 
 import math
 import re
