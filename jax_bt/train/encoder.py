@@ -212,7 +212,8 @@ def run_of(folder: Any) -> Run:
     record, run = json.loads(recorded.read_text()), json.loads(length.read_text())
     mesh = make_mesh(jax.devices()[:1])
     c = config.of_record(record)
-    return build(c, mesh, train_size=run["data"]["size"], channels=run["data"].get("channels", 3))
+    known = {name: run["data"][name] for name in ("channels", "classes")}
+    return build(c, mesh, train_size=run["data"]["size"], **known)
 
 
 def of_run(run: Run, variables: Variables, step: int) -> Encoder:

@@ -58,13 +58,10 @@ def train(
         data_dir=reads.data_dir,
         download=reads.download,
     )
-    run = build(
-        c,
-        mesh,
-        train_size=source.size(reads.train),
-        channels=source.channels,
-        classes=source.num_classes if source.has_labels(reads.train) else None,
-    )
+    classes = source.num_classes if source.has_labels(reads.train) else None
+    shape = {"channels": source.channels, "classes": classes}
+    run = build(c, mesh, train_size=source.size(reads.train), **shape)
+    identity = {**source.fingerprint(reads.train), **shape}
     check_fits(run.abstract()[0], mesh)
     evaluation.check(run, source)
     terms = run.trace()  # before the folder records a config that cannot be traced
@@ -77,7 +74,7 @@ def train(
                 folder,
                 run.record,
                 total_steps=run.total_steps,
-                data=source.fingerprint(reads.train),
+                data=identity,
                 reached=max(checkpoint.steps(folder / "checkpoints"), default=0),
                 defaults=config.base(c.method).to_dict(),
                 allow_change=allow_config_change,

@@ -154,10 +154,12 @@ def test_a_run_is_the_same_on_any_number_of_devices(augmented, dtype, devices, r
         batches = [tuple(view.astype(dtype) for view in views) for views in augmented]
         types = {"dtype": jnp.dtype(dtype), "param_dtype": jnp.dtype(dtype)}
         for count in devices:
-            history, current = small_run(count, batches, encoder=types, rate=rate)
+            history, current = small_run(count, batches, encoder=types, rate=rate, biases=rate / 10)
             losses[count] = [metrics.terms["loss"] for metrics in history]
             states[count] = jax.device_get((current.params, current.batch_stats))
-        start = jax.device_get(small_run(1, [], encoder=types, rate=rate)[1].params)
+        start = jax.device_get(
+            small_run(1, [], encoder=types, rate=rate, biases=rate / 10)[1].params
+        )
     moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), states[1][0], start)
     assert max(jax.tree.leaves(moved)) > rate / 2  # the steps are real ones
     for count in devices[1:]:
