@@ -14,6 +14,7 @@ from jax_bt.methods import Method
 from jax_bt.methods._networks import Networks, in_parts
 from jax_bt.models.heads import MLP
 from jax_bt.models.resnet import ResNet
+from jax_bt.models.vit import ViT
 from jax_bt.train.build import build
 from jax_bt.train.step import init_state, make_train_step
 
@@ -108,3 +109,25 @@ def test_parts_that_do_not_divide_are_refused():
         build(c, make_mesh(), train_size=1297)
     with pytest.raises(UsageError, match="10 examples of a device do not divide into 4 micro-bat"):
         in_parts(MLP((8,)), {"params": {}}, jnp.zeros((10, 6)), 4)
+
+
+def test_an_encoder_draws_anew_for_each_view_and_part_and_not_without_a_key():
+    # The first block's rate is 0.
+    encoder = ViT(depth=2, features=8, heads=2, patch_size=4, drop_path=0.9)
+    networks = Networks({"encoder": encoder}, (8, 8, 3))
+    variables = networks.init(jax.random.key(0))
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 8, 8, 3)), jnp.float32).repeat(16, 0)
+
+    def rows(networks, **given):
+        """Number of different vectors among those of sixteen equal images."""
+        y = networks(variables, x, **given)[0]["encoder"]
+        return y, len(np.unique(np.round(y, 4), axis=0))
+
+    keyed = networks._replace(key=jax.random.key(1))
+    assert rows(networks, view=0)[1] == rows(keyed)[1] == 1
+    first, second, again = (rows(keyed, view=view)[0] for view in (0, 1, 0))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - second).max() > 1e-3
+    assert 1 < rows(keyed, view=0)[1] <= 4  # two branches of the last block, there or not
+    parts = rows(keyed._replace(micro_batches=2), view=0)[0]
+    assert np.abs(parts[::2] - parts[1::2]).max() > 1e-3
