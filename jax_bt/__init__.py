@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 from jax_bt import losses as losses
 
 if TYPE_CHECKING:
+    from jax_bt.devices.audit import audit as audit
     from jax_bt.train.encoder import load as load
     from jax_bt.train.pretrain import pretrain as pretrain
 
-_LAZY = {"pretrain": "jax_bt.train.pretrain", "load": "jax_bt.train.encoder"}
+_LAZY = {
+    "pretrain": "jax_bt.train.pretrain",
+    "load": "jax_bt.train.encoder",
+    "audit": "jax_bt.devices.audit",
+}
 
 
 def __getattr__(name: str) -> Any:

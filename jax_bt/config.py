@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict, FieldReference
 from ml_collections.config_dict import placeholder
 
-from jax_bt import methods, optim
+from jax_bt import methods, models, optim
 from jax_bt.errors import UsageError
 from jax_bt.flag_errors import CONFIGS, unknown_field
 from jax_bt.methods._options import Option, check_range, interval_words, options_of
@@ -78,14 +78,35 @@ FIELDS = (
         "the host decodes and crops only; the compiled step does the rest",
     ),
     Field("data.views", int, "[2, 64]", "number of views, taken from the recipe's in turn"),
-    Field("encoder.name", "resnet50", None, "resnet18, 34, 50, 101, 152, 200 or resnet_small"),
-    Field("encoder.width", 1, "[1, 64]", "factor on the width of every layer"),
+    Field(
+        "encoder.name",
+        "resnet50",
+        None,
+        "one of jax_bt.models.ENCODERS: " + ", ".join(models.ENCODERS),
+    ),
+    Field("encoder.width", int, "[1, 64]", "resnets: factor on the width of every layer; None: 1"),
     Field(
         "encoder.stem",
-        "imagenet",
+        str,
         ("imagenet", "cifar", "cifar_pad2"),
-        '"imagenet": 7x7 stride 2 and max-pool; "cifar": 3x3 stride 1',
+        'resnets: "imagenet" (or None): 7x7 stride 2 and max-pool; "cifar": 3x3 stride 1',
     ),
+    Field("encoder.patch_size", int, "[1, 1024]", "vits: side of a patch; None: the name's"),
+    Field(
+        "encoder.pool",
+        str,
+        models.vit.POOLS,
+        'vits: the class "token" (or None), the norm of the patches\' "mean", or "normed_mean"',
+    ),
+    Field("encoder.class_token", bool, None, "vits: None: True"),
+    Field(
+        "encoder.drop_path",
+        float,
+        "[0, 1)",
+        "vits, convnexts: rate at which the last block is left out; None: 0",
+    ),
+    Field("encoder.norm_first", bool, None, "convnexts: norm before the mean; None: False"),
+    Field("encoder.layer_scale", float, "[0, 10]", "convnexts: None: 1e-6; 0: no scale"),
     Field(
         "encoder.dtype",
         "float32",
@@ -96,7 +117,7 @@ FIELDS = (
         "encoder.norm_group",
         int,
         COUNT,
-        "number of devices that share batch statistics; None: all",
+        "resnets: number of devices that share batch statistics; None: all",
     ),
     Field(
         "encoder.remat",
@@ -104,7 +125,12 @@ FIELDS = (
         None,
         "recompute each block in the backward pass: less memory, more time",
     ),
-    Field("encoder.zero_init_residual", True, None, "start each residual block as the identity"),
+    Field(
+        "encoder.zero_init_residual",
+        bool,
+        None,
+        "resnets: start each residual block as the identity; None: True",
+    ),
     Field(
         "branches",
         "shared",
@@ -127,13 +153,11 @@ FIELDS = (
         "optimizer.weight_decay",
         1e-6,
         "[0, 10]",
-        "factor of the parameters that is added to gradient or update",
+        "of the parameters, per update",
     ),
     Field("optimizer.momentum", float, "[0, 1)", "None: the optimiser's own; not of adam, adamw"),
     Field("optimizer.nesterov", bool, None, "not of adam, adamw"),
-    Field(
-        "optimizer.trust_coefficient", float, "(0, 1]", "lars, lars_inside, lars_popular and larc"
-    ),
+    Field("optimizer.trust_coefficient", float, "(0, 1]", "of the four LARS only"),
     Field("optimizer.clip", bool, None, "larc only: no adapted rate above the rate itself"),
     Field("optimizer.adapt_biases", bool, None, "larc only: False leaves out biases and norms"),
     Field("optimizer.b1", float, "[0, 1)", "adam and adamw: decay of the first moment"),
@@ -347,6 +371,24 @@ def imagenet_r50(method: str = "barlow_twins") -> ConfigDict:
     return c
 
 
+# A ViT's class token and positions, like biases and norms: no decay, no layer-wise ratio.
+VIT_RULES = (("cls_token|pos_embed", {"decay": False, "adapt": False}),)
+
+
+def imagenet_vit_small(method: str = "barlow_twins") -> ConfigDict:
+    """ViT-S/16 on ImageNet with the usual AdamW recipe of self-supervised ViTs."""
+    c = imagenet_r50(method)
+    c.batch_size = 1024
+    c.epochs = 300.0
+    c.encoder.name = "vit_small_patch16"
+    c.encoder.drop_path = 0.1
+    c.optimizer.name = "adamw"
+    c.optimizer.learning_rate = 5e-4
+    c.optimizer.weight_decay = 0.05
+    c.optimizer.rules = VIT_RULES
+    return c
+
+
 def cifar10(method: str = "barlow_twins", optimizer: str = "larc") -> ConfigDict:
     """ResNet-18 with the CIFAR stem on 32x32 images, as solo-learn trains it."""
     c = base(method)
@@ -404,7 +446,9 @@ def smoke(c: ConfigDict) -> ConfigDict:
     if c.data.name != "digits":
         c.data.name, c.data.train, c.data.test = "jax_bt_smoke", "train", "test"
         c.data.image_size = 32
-    c.encoder.name, c.encoder.width = "resnet_small", 1
+    toys = {"vit": "vit_toy_patch4", "convnext": "convnext_toy"}
+    c.encoder.name = toys.get(c.encoder.name.partition("_")[0], "resnet_small")
+    c.encoder.width = c.encoder.patch_size = None
     for name, widths in c.heads.items():
         if isinstance(widths, tuple):
             c.heads[name] = tuple(min(width, 8) for width in widths)

@@ -5,6 +5,7 @@ python -m jax_bt.main views --config=... --output=views.png       draws what the
 python -m jax_bt.main plan --config=... --topology=v5e:4x8        memory, time and cost on TPUs
 python -m jax_bt.main features --workdir=... --split=test --output=DIR     features of a split
 python -m jax_bt.main evaluate --workdir=... --protocols=knn,linear_sgd     what it is worth
+python -m jax_bt.main audit MODULE:FUNCTION     is a loss right on 1, 2, 4 and 8 devices?
 python -m jax_bt.main export --workdir=... --format=torchvision --output=encoder.pth
 
 --config is a file, or the name of a config that comes with the package; NAME:smoke is the same at
@@ -57,6 +58,7 @@ class Asked(NamedTuple):
     """A command line that was read."""
 
     command: str
+    words: list[str]
     config: ConfigDict | None
     name: str
     flags: flags.FlagValues
@@ -158,6 +160,25 @@ def export(asked: Asked) -> None:
     print(f"{given.format}: {export.export(_encoder(given), given.format, given.output)}")
 
 
+def audit(asked: Asked) -> None:
+    """Says whether value and gradient of a loss are the global batch's on several devices."""
+    if len(asked.words) != 1:
+        raise errors.UsageError("which loss? e.g. jax_bt.main audit jax_bt.losses:vicreg")
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", 8)  # simulated
+    from jax_bt.devices import audit
+    from jax_bt.report import table
+
+    sys.path.insert(0, os.getcwd())  # a loss beside which the command is typed
+    records = audit.audit(audit.named(asked.words[0]))
+    print(table.text(audit.text(records)))
+    wrong = [record for record in records if record["right"] is False]
+    if wrong:
+        raise errors.UsageError(f"{asked.words[0]} is wrong in {len(wrong)} of the checks above")
+
+
 def _start(given: flags.FlagValues) -> None:
     processes.start(
         given.coordinator, given.num_processes, given.process_id, lost_after=given.lost_after
@@ -194,7 +215,13 @@ def _check_name(c: ConfigDict) -> None:
 
 
 NEED_CONFIG = {"train": train, "views": views, "plan": plan}
-COMMANDS = {**NEED_CONFIG, "evaluate": evaluate, "features": features, "export": export}
+COMMANDS = {
+    **NEED_CONFIG,
+    "evaluate": evaluate,
+    "features": features,
+    "export": export,
+    "audit": audit,
+}
 
 
 def parse(argv: list[str]) -> Asked | None:
@@ -223,18 +250,18 @@ def parse(argv: list[str]) -> Asked | None:
             c.lock()  # a file that failed to load only says so when it is touched
     except Exception as error:  # absl and ml_collections raise many kinds
         raise errors.UsageError(flag_errors.explain(line, error)) from error
-    if len(words) > 1 or words[0] not in COMMANDS:
+    if words[0] not in COMMANDS or (len(words) > 1 and words[0] != "audit"):
         raise errors.UsageError(
             f"unknown command {' '.join(words)!r}: use one of {', '.join(COMMANDS)}"
         )
     if words[0] not in NEED_CONFIG:
-        return Asked(words[0], None, "", values)
+        return Asked(words[0], words[1:], None, "", values)
     if c is None:
         raise errors.UsageError("no config: pass --config=NAME, e.g. --config=barlow_digits")
     from jax_bt.config import override
 
     override(c, line.overrides)
-    return Asked(words[0], c, line.run_name, values)
+    return Asked(words[0], words[1:], c, line.run_name, values)
 
 
 def run(argv: list[str]) -> int:

@@ -119,6 +119,25 @@ def all_gather(x: Array, axis: int = 0, axis_name: str | None = None) -> Array:
     return x if axis_name is None else lax.all_gather(x, axis_name, axis=axis, tiled=True)
 
 
+def next_row(x: Array, axis_name: str | None = None) -> Array:
+    """The global array's rows moved up by one, the last row being the first: row i is row i + 1.
+
+    Each shard sends one row, its first, to the shard before it.
+
+    Args:
+      x: (n, ...) local shard.
+      axis_name: mapped axis, or None.
+
+    Returns:
+      (n, ...) array, x's dtype.
+    """
+    first = x[:1]
+    if axis_name is not None:
+        shards = lax.axis_size(axis_name)
+        first = lax.ppermute(first, axis_name, [(i, (i - 1) % shards) for i in range(shards)])
+    return jnp.concatenate([x[1:], first])
+
+
 def log_sum_exp(x: Array, axis: int = 0, axis_name: str | None = None) -> Array:
     """log sum exp(x) over ``axis`` of the global batch, safe for any magnitude; no gradient."""
     x = lax.stop_gradient(wide(x))

@@ -33,9 +33,16 @@ def test_config_builds(path):
     c = get(path)
     run = made(c)
     stem, _, size = path.stem.rpartition("_")
-    widths = {"digits": 128, "cifar10": 512, "r50": 2048, "r50x2": 4096, "r200x2": 4096}
+    widths = {
+        "digits": 128,
+        "cifar10": 512,
+        "r50": 2048,
+        "r50x2": 4096,
+        "r200x2": 4096,
+        "small": 384,
+    }
     assert run.networks.modules["encoder"].width_out == widths[size]
-    assert run.method.name.removesuffix("_twins") == stem
+    assert run.method.name.removesuffix("_twins") == stem.removesuffix("_vit")
     rates = run.rates["learning_rate"](np.arange(0, run.total_steps, run.steps_per_epoch))
     assert 0 <= rates.min() and 0 < rates.max() < 10 and rates[-1] < 0.1 * rates.max()
 

@@ -147,3 +147,11 @@ def test_integers_up_to_float16_are_widened():
     np.testing.assert_allclose([mean, variance], [[300], [0]])
     with jax.enable_x64(True):
         assert stats.wide(jnp.ones(2, jnp.float64)).dtype == jnp.float64
+
+
+def test_next_row_is_the_next_of_the_whole():
+    moved = over_shards(lambda x: stats.next_row(x, "x"), ROWS)(X)
+    np.testing.assert_array_equal(moved, np.roll(np.float32(X), -1, axis=0))
+    np.testing.assert_array_equal(stats.next_row(jnp.asarray(X)), moved)
+    slope = jax.grad(lambda x: jnp.sum(over_shards(lambda y: stats.next_row(y, "x"), ROWS)(x) * X))
+    np.testing.assert_allclose(slope(jnp.asarray(X)), np.roll(X, 1, axis=0), rtol=1e-6)

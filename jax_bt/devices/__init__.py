@@ -1,1 +1,1 @@
-"""Where a run computes: the mesh of devices and the processes that share it."""
+"""Defines where a run computes: the mesh of devices and the processes that share it."""

@@ -1,4 +1,4 @@
-"""The mesh of devices and how arrays lie on it; the only file that names the mesh axis."""
+"""Makes the mesh of devices and lays arrays on it; the only file that names the mesh axis."""
 
 import os
 from typing import Any

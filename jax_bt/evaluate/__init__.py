@@ -1,4 +1,4 @@
-"""What frozen features are worth: one file per protocol."""
+"""Measures what frozen features are worth: one file per protocol."""
 
 from jax_bt.evaluate._features import extract as extract
 from jax_bt.evaluate._online import online_init as online_init

@@ -1,4 +1,4 @@
-"""Top-1 and top-5 of a classifier, counted batch by batch, and the loss it is trained by."""
+"""Counts top-1 and top-5 of a classifier batch by batch, and computes its loss."""
 
 from collections.abc import Sequence
 

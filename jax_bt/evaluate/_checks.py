@@ -1,4 +1,4 @@
-"""The four arrays every evaluation takes, checked once and in the same words."""
+"""Checks the four arrays that every evaluation of features takes."""
 
 import numpy as np
 from numpy.typing import ArrayLike

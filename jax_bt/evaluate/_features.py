@@ -1,4 +1,4 @@
-"""Features of a whole split, from an encoder compiled once."""
+"""Extracts the features of a whole split by an encoder that is compiled once."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 

@@ -1,4 +1,4 @@
-"""Numbers of fine-tuning on a part of the labels, as papers and their code have them."""
+"""Lists the numbers of fine-tuning on a part of the labels, of papers and their code."""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,4 @@
-"""A linear classifier trained beside the encoder, on representations that it does not change.
+"""Trains a linear classifier beside the encoder, on representations that it does not change.
 
 Its accuracy is that of a classifier which follows a moving encoder on augmented views: a sign of
 life during training, some points from what a probe finds afterwards.

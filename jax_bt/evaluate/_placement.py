@@ -1,4 +1,4 @@
-"""How batches and features lie on the devices of all processes."""
+"""Lays batches and features on the devices of all processes."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any

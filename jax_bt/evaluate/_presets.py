@@ -1,4 +1,4 @@
-"""What every named setting of a protocol says of itself."""
+"""Defines what every named setting of a protocol says of itself."""
 
 import dataclasses
 from collections.abc import Mapping

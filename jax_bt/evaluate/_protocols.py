@@ -1,4 +1,4 @@
-"""Protocols found by name: the files of this folder without a leading underscore.
+"""Finds protocols by name: the files of this folder without a leading underscore.
 
 A name is that of a file, or of a file and one of its presets: "knn", "knn_20", "linear_5",
 "linear_sgd_vicreg". A file has

@@ -1,4 +1,4 @@
-"""Lists of example names, such as the 1 % and 10 % of ImageNet that the papers share."""
+"""Reads lists of example names, such as the 1 % and 10 % of ImageNet that the papers share."""
 
 import collections
 import os

@@ -1,4 +1,4 @@
-"""Every kind of features under several protocols, and the cells of the table people read."""
+"""Evaluates several kinds of features under several protocols, and lays out their table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Semi-supervised evaluation: encoder and classifier trained together on a part of the labels."""
+"""Trains encoder and classifier together on a part of the labels: semi-supervised evaluation."""
 
 import functools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Weighted nearest neighbours: the evaluation without a single trained parameter."""
+"""Classifies by weighted nearest neighbours, without a single trained parameter."""
 
 import dataclasses
 import functools

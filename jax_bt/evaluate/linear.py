@@ -1,4 +1,4 @@
-"""Linear probes on frozen features, with all labels or a few per class.
+"""Trains linear probes on frozen features, with all labels or a few per class.
 
 One protocol for every kind of feature, pixels included: the whole training set, labels unseen,
 gives a mean and ONE scale, after which the mean squared length of a row is 1. Then scikit-learn's

@@ -1,4 +1,4 @@
-"""The linear evaluation of the papers: a linear classifier trained by SGD on augmented images."""
+"""Trains a linear classifier by SGD on augmented images: the papers' linear evaluation."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""Places205 and iNaturalist18: linear classifiers on frozen maps of the last stage, as VISSL."""
+"""Trains linear classifiers on frozen maps, as VISSL does for Places205 and iNaturalist18."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""RankMe: how many directions features use, to choose between runs without a single label."""
+"""Computes RankMe: how many directions features use, to choose between runs without labels."""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,4 @@
-"""VOC07 classification by linear SVMs on frozen features, as VISSL does it for the papers."""
+"""Classifies VOC07 by linear SVMs on frozen features, as VISSL does it for the papers."""
 
 import dataclasses
 import warnings
@@ -112,7 +112,7 @@ def run(
             )
     train_x, test_x = _normalised(train_x), _normalised(test_x)
     tasks = [delayed(_one_class)(train_x, y, test_x, preset) for y in train_y.T]
-    outcomes = list(Parallel()(tasks) or ())
+    outcomes: Any = Parallel()(tasks)
     classes, eleven = [], []
     for (cost, _, scores), y in zip(outcomes, test_y.T, strict=True):
         curve = precision_recall(scores, y)

@@ -1,4 +1,4 @@
-"""Random directions along which a loss compares distributions, one dimension at a time."""
+"""Draws random directions along which a loss compares distributions, one dimension at a time."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Any number of views of one batch, as one array."""
+"""Checks any number of views of one batch and stacks them."""
 
 import jax.numpy as jnp
 from jax import Array

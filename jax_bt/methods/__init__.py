@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+import jax
 from jax import Array
 
 from jax_bt.errors import UsageError
@@ -17,6 +18,7 @@ from jax_bt.methods._networks import Variables as Variables
 from jax_bt.methods._options import check_options, interval_words, options_of
 
 PyTree = Any
+DROP_PATH = 0x64726F70  # keeps the encoder's draws apart from the method's own
 
 
 def names() -> list[str]:
@@ -85,6 +87,7 @@ class Method:
         context: Context,
     ) -> tuple[Array, Outputs]:
         """Computes the loss of a step, and the record of what else the step yields."""
+        networks = networks._replace(key=jax.random.fold_in(context.key, DROP_PATH))
         return self.module.loss(networks, variables, target, views, context, **self.loss_options)
 
     def init_target(self, networks: Networks, variables: Variables, context: Context) -> PyTree:

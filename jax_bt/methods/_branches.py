@@ -79,7 +79,7 @@ def run(
     """
     passes = []
     for i, view in enumerate(views):
-        out, variables = networks(variables, view, branch=i % 2)
+        out, variables = networks(variables, view, branch=i % 2, view=i)
         passes.append(out)
     embeddings = targets = tuple(out["projector"] for out in passes)
     if target:

@@ -43,11 +43,14 @@ class Networks(NamedTuple):
       inputs: shape of one example, (H, W, C), from which parameters get their shapes.
       micro_batches: number of sequential parts in which the encoder processes a batch
         (``in_parts``).
+      key: of what the encoder draws in this step (drop path), the same on every device; None for
+        nothing drawn.
     """
 
     modules: dict[str, Any]
     inputs: tuple[int, ...]
     micro_batches: int = 1
+    key: Array | None = None
 
     def chain(
         self, branch: int = 0, after: str | None = None, until: str | None = None
@@ -93,6 +96,7 @@ class Networks(NamedTuple):
         branch: int = 0,
         after: str | None = None,
         until: str | None = None,
+        view: int | None = None,
     ) -> tuple[dict[str, Array], Variables]:
         """Runs one view through the branch's networks in training mode.
 
@@ -102,16 +106,20 @@ class Networks(NamedTuple):
           branch: 0 or 1; they differ only where the run has separate weights.
           after: see ``chain``.
           until: see ``chain``.
+          view: its number: each view draws its own; None for a pass that draws nothing, such as
+            that of a momentum encoder.
 
         Returns:
           Outputs by network name without ``_b``, and the variables with new running statistics.
         """
         outputs, running = {}, dict(variables["batch_stats"])
         for name, module in self.chain(branch, after, until):
-            role, parts = name.removesuffix("_b"), 1
+            role, parts, key = name.removesuffix("_b"), 1, None
             if role == "encoder":  # where the memory goes; heads see the whole batch
                 parts = self.micro_batches
-            x, running[name] = in_parts(module, _of(variables, name), x, parts)
+                if self.key is not None and view is not None:
+                    key = jax.random.fold_in(self.key, view)
+            x, running[name] = in_parts(module, _of(variables, name), x, parts, key)
             outputs[role] = x
         return outputs, {"params": variables["params"], "batch_stats": running}
 
@@ -125,7 +133,9 @@ class Networks(NamedTuple):
         return self.modules["projector"].apply(_of(variables, "projector"), x, train=False)
 
 
-def in_parts(module: Any, variables: Variables, x: Array, parts: int) -> tuple[Array, PyTree]:
+def in_parts(
+    module: Any, variables: Variables, x: Array, parts: int, key: Array | None = None
+) -> tuple[Array, PyTree]:
     """Applies a network in training mode to a batch in parts, one after the other.
 
     The outputs of all parts are gathered before the loss is computed. The backward pass runs each
@@ -139,6 +149,7 @@ def in_parts(module: Any, variables: Variables, x: Array, parts: int) -> tuple[A
       variables: of the module.
       x: (n, ...) local batch.
       parts: number of parts; 1 for the batch as a whole.
+      key: of what the network draws ("drop_path"), each part its own; None for nothing drawn.
 
     Returns:
       The outputs (n, ...) in the batch's order, and the new running statistics.
@@ -147,21 +158,24 @@ def in_parts(module: Any, variables: Variables, x: Array, parts: int) -> tuple[A
       UsageError: ``parts`` does not divide n.
     """
 
-    def apply(params: PyTree, x: Array) -> tuple[Array, PyTree]:
-        given = {**variables, "params": params}
-        y, new = module.apply(given, x, train=True, mutable=["batch_stats"])
+    def apply(params: PyTree, given: tuple[Array, Array | int]) -> tuple[Array, PyTree]:
+        x, part = given
+        rngs = None if key is None else {"drop_path": jax.random.fold_in(key, part)}
+        own = {**variables, "params": params}
+        y, new = module.apply(own, x, train=True, mutable=["batch_stats"], rngs=rngs)
         return y, new.get("batch_stats", {})
 
     params = variables["params"]
     if parts == 1:
-        return apply(params, x)
+        return apply(params, (x, 0))
     if len(x) % parts:
         raise UsageError(f"{len(x)} examples of a device do not divide into {parts} micro-batches")
     # One sum of the gradient over the devices behind the loop, not one for each part in it.
     params = stats.vary(params, getattr(module, "axis_name", None))
     # Every parts-th example: the parts are then the same examples on any number of devices.
     split = x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
-    y, new = lax.map(jax.checkpoint(functools.partial(apply, params), prevent_cse=False), split)
+    one = jax.checkpoint(functools.partial(apply, params), prevent_cse=False)
+    y, new = lax.map(one, (split, jnp.arange(parts)))
     y = y.swapaxes(0, 1).reshape(len(x), *y.shape[2:])
     return y, jax.tree.map(lambda running: jnp.mean(running, axis=0), new)
 

@@ -51,7 +51,7 @@ def loss(
     temperature: Positive = 0.2,
 ) -> tuple[Array, Outputs]:
     """Takes ``losses.info_nce`` of the first view's queries and the second view's keys."""
-    q, variables = networks(variables, views[0])
+    q, variables = networks(variables, views[0], view=0)
     k, moved = networks(target, views[1], until="projector")
     k = lax.stop_gradient(k)
     value = losses.info_nce(

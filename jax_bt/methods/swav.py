@@ -108,8 +108,8 @@ def _embed(
 ) -> tuple[Array, Array, Variables]:
     """Representations and unit embeddings of all views, one after the other in the first axis."""
     features = []
-    for _, same in itertools.groupby(views, key=jnp.shape):
-        out, variables = networks(variables, jnp.concatenate([*same]), until="encoder")
+    for i, (_, same) in enumerate(itertools.groupby(views, key=jnp.shape)):
+        out, variables = networks(variables, jnp.concatenate([*same]), until="encoder", view=i)
         features.append(out["encoder"])
     features = jnp.concatenate(features)
     out, variables = networks(variables, features, after="encoder", until="projector")

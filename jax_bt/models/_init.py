@@ -39,7 +39,7 @@ def kaiming_normal(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32)
 
     Args:
       key: random key.
-      shape: (kh, kw, in, out); fan_out is kh * kw * out.
+      shape: (kh, kw, in, out) or, in one dimension, (k, in, out); fan_out leaves "in" out.
       dtype: of the result.
 
     Returns:
@@ -47,8 +47,26 @@ def kaiming_normal(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32)
 
     Reference: torch.nn.init.kaiming_normal_(mode="fan_out", nonlinearity="relu")
     """
-    kh, kw, _, out = shape
-    return _draw("normal", key, shape, dtype) * math.sqrt(2 / (kh * kw * out))
+    *sizes, _, out = shape
+    return _draw("normal", key, shape, dtype) * math.sqrt(2 / (math.prod(sizes) * out))
+
+
+def normal(deviation: float) -> Callable[..., Array]:
+    """N(0, deviation^2), not truncated: an initialiser, (key, shape, dtype) -> array."""
+
+    def init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+        return _draw("normal", key, shape, dtype) * deviation
+
+    return init
+
+
+def uniform(bound: float) -> Callable[..., Array]:
+    """U(-bound, bound): an initialiser, (key, shape, dtype) -> array."""
+
+    def init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+        return _draw("uniform", key, shape, dtype) * bound
+
+    return init
 
 
 def linear_uniform(fan_in: int) -> Callable[..., Array]:

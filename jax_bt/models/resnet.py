@@ -14,9 +14,12 @@ from jax_bt.models._init import kaiming_normal
 STEMS = ("imagenet", "cifar", "cifar_pad2")
 
 
-def _pad(p: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Torch's symmetric padding: "SAME" would pad (0, 1) before a stride-2 3x3."""
-    return ((p, p), (p, p))
+def _window(size: int, stride: int, pad: int, dims: int) -> tuple[Any, Any, Any]:
+    """Kernel size, strides and torch's symmetric padding in so many dimensions.
+
+    "SAME" would pad (0, 1) before a stride-2 3x3.
+    """
+    return (size,) * dims, (stride,) * dims, ((pad, pad),) * dims
 
 
 class Block(nn.Module):
@@ -28,8 +31,9 @@ class Block(nn.Module):
     Attributes:
       conv: convolution module factory.
       norm: norm module factory.
-      bottleneck: three convolutions, the last four times wider, instead of two.
+      bottleneck: three convolutions instead of two.
       filters: width of the 3x3 convolutions.
+      width_out: width of the result.
       stride: of the first 3x3 and of the shortcut.
       project: put a convolution on the shortcut.
       last_scale_init: initialiser of the last norm's scale.
@@ -39,42 +43,43 @@ class Block(nn.Module):
     norm: Any
     bottleneck: bool
     filters: int
+    width_out: int
     stride: int
     project: bool
     last_scale_init: Any
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
-        """(N, H, W, C) -> (N, H / stride, W / stride, filters, or 4 * filters for a bottleneck)."""
-        width = self.filters * (4 if self.bottleneck else 1)
-        strides = (self.stride, self.stride)
+        """(N, H, W, C) -> (N, H / stride, W / stride, width_out); waveforms without W."""
         plan = (
-            [(self.filters, 1, (1, 1)), (self.filters, 3, strides), (width, 1, (1, 1))]
+            [(self.filters, 1, 1), (self.filters, 3, self.stride), (self.width_out, 1, 1)]
             if self.bottleneck
-            else [(self.filters, 3, strides), (width, 3, (1, 1))]
+            else [(self.filters, 3, self.stride), (self.width_out, 3, 1)]
         )
         y = x
         for i, (features, size, stride) in enumerate(plan, start=1):
-            kernel, padding = (size, size), _pad(size // 2)
-            y = self.conv(features, kernel, stride, padding=padding, name=f"conv{i}")(y)
+            kernel, strides, padding = _window(size, stride, size // 2, x.ndim - 2)
+            y = self.conv(features, kernel, strides, padding=padding, name=f"conv{i}")(y)
             if i < len(plan):
                 y = nn.relu(self.norm(name=f"bn{i}")(y, train))
             else:
                 y = self.norm(scale_init=self.last_scale_init, name=f"bn{i}")(y, train)
         if self.project:
-            x = self.conv(width, (1, 1), strides, padding=_pad(0), name="downsample_0")(x)
+            kernel, strides, _ = _window(1, self.stride, 0, x.ndim - 2)
+            x = self.conv(self.width_out, kernel, strides, name="downsample_0")(x)
             x = self.norm(name="downsample_1")(x, train)
         return nn.relu(y + x)
 
 
 class ResNet(nn.Module):
-    """A ResNet without classifier, from images to globally average-pooled features.
+    """A ResNet without classifier, from images or waveforms to average-pooled features.
 
     Attributes:
       stage_sizes: number of blocks of each stage; stage s has features * width * 2^s filters.
       bottleneck: bottleneck blocks (50 layers and more) or basic ones (18, 34).
       features: filters of the stem and of the first stage.
       width: factor on every number of filters (2 for "R50x2", whose features are 4096 wide).
+      inner: factor on the filters inside bottlenecks alone (2 for torchvision's wide_resnet50_2).
       stem: "imagenet" (7x7 stride 2, then 3x3 max-pool stride 2), "cifar" (3x3 stride 1, no pool)
         or "cifar_pad2" (the same with padding 2, as solo-learn has it: 34x34 maps from 32x32).
       dtype: of the computation between parameters and pooling; statistics, pooling and result are
@@ -93,6 +98,7 @@ class ResNet(nn.Module):
     bottleneck: bool
     features: int = 64
     width: int = 1
+    inner: int = 1
     stem: str = "imagenet"
     dtype: Any = jnp.float32
     param_dtype: Any = jnp.float32
@@ -112,7 +118,8 @@ class ResNet(nn.Module):
         """Encodes images.
 
         Args:
-          images: (N, H, W, channels), any floating dtype, already normalised.
+          images: (N, H, W, channels), any floating dtype, already normalised; waveforms (N, T,
+            channels) go through the same network in one dimension.
           train: use the batch's statistics and record them in the collection "batch_stats".
 
         Returns:
@@ -134,15 +141,13 @@ class ResNet(nn.Module):
         filters = self.features * self.width
 
         x = images.astype(self.dtype)
-        if self.stem == "imagenet":
-            x = conv(filters, (7, 7), (2, 2), padding=_pad(3), name="conv1")(x)
-        else:
-            padding = _pad(2 if self.stem == "cifar_pad2" else 1)
-            x = conv(filters, (3, 3), (1, 1), padding=padding, name="conv1")(x)
+        dims = x.ndim - 2
+        stems = {"imagenet": (7, 2, 3), "cifar": (3, 1, 1), "cifar_pad2": (3, 1, 2)}
+        kernel, strides, padding = _window(*stems[self.stem], dims)
+        x = conv(filters, kernel, strides, padding=padding, name="conv1")(x)
         x = nn.relu(norm(name="bn1")(x, train))
         if self.stem == "imagenet":
-            # Pads with -inf.
-            x = nn.max_pool(x, (3, 3), (2, 2), padding=_pad(1))  # pyright: ignore[reportArgumentType]
+            x = nn.max_pool(x, *_window(3, 2, 1, dims))  # pads with -inf
         self.sow("intermediates", "stem", x)
 
         for stage, blocks in enumerate(self.stage_sizes):
@@ -154,14 +159,16 @@ class ResNet(nn.Module):
                     conv=conv,
                     norm=norm,
                     bottleneck=self.bottleneck,
-                    filters=filters * 2**stage,
+                    filters=filters * 2**stage * (self.inner if self.bottleneck else 1),
+                    width_out=out,
                     stride=stride,
                     project=stride != 1 or x.shape[-1] != out,
                     last_scale_init=zero if self.zero_init_residual else one,
                     name=f"layer{stage + 1}_{i}",
                 )(x, train)
             self.sow("intermediates", f"layer{stage + 1}", x)
-        return jnp.mean(x.astype(jnp.promote_types(x.dtype, jnp.float32)), axis=(1, 2))
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        return jnp.mean(wide, axis=tuple(range(1, dims + 1)))
 
 
 ResNet18 = functools.partial(ResNet, stage_sizes=(2, 2, 2, 2), bottleneck=False)
@@ -170,6 +177,9 @@ ResNet50 = functools.partial(ResNet, stage_sizes=(3, 4, 6, 3), bottleneck=True)
 ResNet101 = functools.partial(ResNet, stage_sizes=(3, 4, 23, 3), bottleneck=True)
 ResNet152 = functools.partial(ResNet, stage_sizes=(3, 8, 36, 3), bottleneck=True)
 ResNet200 = functools.partial(ResNet, stage_sizes=(3, 24, 36, 3), bottleneck=True)
+WideResNet50 = functools.partial(ResNet50, inner=2)
+# 384 features of waveforms, as in VICReg's appendix D.2.
+WaveResNet18 = functools.partial(ResNet18, features=48)
 ResNetSmall = functools.partial(
     ResNet, stage_sizes=(1, 1, 1), bottleneck=False, features=32, stem="cifar"
 )

@@ -1,4 +1,4 @@
-"""Optimisers, their rates, and rules by parameter path: the only package that imports optax."""
+"""Makes optimisers with rates and rules by parameter path; no other package imports optax."""
 
 from jax_bt.optim import groups, schedules
 from jax_bt.optim._parts import OptimizerState

@@ -1,4 +1,4 @@
-"""What optimisers are chained from: decay, layer-wise ratio and rate of each parameter."""
+"""Defines the links of optimisers: decay, layer-wise ratio and rate of each parameter."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple

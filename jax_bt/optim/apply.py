@@ -1,4 +1,4 @@
-"""One update of the parameters, and of their moving average."""
+"""Updates parameters once, and their moving average."""
 
 import jax
 import optax

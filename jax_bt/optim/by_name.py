@@ -1,4 +1,4 @@
-"""Optimisers by name, with their options checked."""
+"""Makes optimisers by name and checks their options."""
 
 import inspect
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rules by parameter path: which decay, adaptation and rate each parameter has.
+"""Assigns decay, adaptation and rate to each parameter by rules on its path.
 
 A rule is a pair of a regular expression and settings::
 

@@ -1,4 +1,4 @@
-"""Optimisers as optax transformations, with the update order of the code they come from.
+"""Defines optimisers as optax transformations, with the update order of their sources.
 
 What all of them take beside their own options:
 

@@ -1,4 +1,4 @@
-"""Values as functions of the step, counted from 0: floats on the host, arrays in a traced step.
+"""Defines values by step, counted from 0: floats on the host, arrays in a traced step.
 
 A schedule given host data (an int, a numpy array) is computed by numpy in float64 and never touches
 a device, so that a log line does not wait for the steps in flight; given a jax array or a tracer it

@@ -1,4 +1,4 @@
-"""TPU chips by their published figures, and slices of them by name."""
+"""Lists TPU chips by their published figures, and reads the names of slices."""
 
 import itertools
 import math

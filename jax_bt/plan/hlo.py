@@ -1,4 +1,4 @@
-"""What a compiled program sends between devices and keeps in memory, read from its HLO text."""
+"""Reads from HLO text what a program sends between devices and keeps in memory."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""What the loops of a compiled program repeat, which XLA's cost analysis counts once."""
+"""Counts what the loops of a program repeat, which XLA's cost analysis counts once."""
 
 import functools
 import math

@@ -1,4 +1,4 @@
-"""The training step compiled for devices that are not there."""
+"""Compiles the training step for devices that are not there."""
 
 import importlib.util
 import os

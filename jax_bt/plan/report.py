@@ -1,4 +1,4 @@
-"""A plan's numbers, as a dict for JSON and as a page of text."""
+"""Lays out the numbers of a plan, as a dict for JSON and as a page of text."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Number of training examples of a run, without the data set where it is a well-known one."""
+"""Finds the number of training examples, without the data set where it is well known."""
 
 from jax_bt import data
 from jax_bt.data.sources import splits

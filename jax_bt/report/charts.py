@@ -1,4 +1,4 @@
-"""A run in numbers: cross-correlation, spectrum, accuracies; each draws one PNG."""
+"""Draws cross-correlations, spectra and accuracies, one PNG each."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -95,12 +95,13 @@ def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, color: str) -> Non
 def _levels(axes: Axes, levels: Mapping[str, float]) -> None:
     """Lines at the losses of embeddings that are identical, independent or collapsed."""
     low, high = axes.get_ylim()
-    values = list(levels.values())
-    low, high = min(low, *values), max(high, *values)
-    if axes.get_yscale() == "linear" and low > 0 and high > 10 * low:
+    if axes.get_yscale() == "linear" and 0 < 10 * min(low, *levels.values()) < max(levels.values()):
         axes.set_yscale("log")
         style.plain_log(axes)
-    room = (high / low) ** 0.05 if axes.get_yscale() == "log" else 1.0
+    log = axes.get_yscale() == "log"
+    levels = {name: value for name, value in levels.items() if value > 0 or not log}
+    low, high = min([low, *levels.values()]), max([high, *levels.values()])
+    room = (high / low) ** 0.05 if log else 1.0
     axes.set_ylim(low / room, high * room)
     for name, value in levels.items():
         axes.axhline(value, color=style.MUTED, lw=0.8, ls=(0, (4, 3)))

@@ -1,4 +1,4 @@
-"""One HTML file that holds a run's pictures, table and config; nothing is loaded from elsewhere."""
+"""Writes one HTML file that holds a run's pictures, table and config."""
 
 import base64
 import functools

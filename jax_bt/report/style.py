@@ -1,4 +1,4 @@
-"""One look for every picture: colours, type, and lengths in inches.
+"""Defines the look of every picture: colours, type, and lengths in inches.
 
 Matplotlib through its object-oriented interface: no pyplot, so no global figure list or style that
 a notebook around would feel. Colours are safe for colour-blind readers and mean the same in every

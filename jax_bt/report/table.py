@@ -1,4 +1,4 @@
-"""Tables for people: the same cells as text, as Markdown or as HTML."""
+"""Writes tables for people: the same cells as text, as Markdown or as HTML."""
 
 import html
 from collections.abc import Collection, Sequence

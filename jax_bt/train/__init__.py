@@ -1,4 +1,4 @@
-"""A run: built from a config, trained step by step, saved, evaluated, reported."""
+"""Runs configs: built, trained step by step, saved, evaluated, reported."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""Collapse: the signals a step measures, the thresholds that judge them, and the words for it."""
+"""Measures signals of collapse in a step, judges them and words the verdict."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

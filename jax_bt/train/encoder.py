@@ -1,4 +1,4 @@
-"""A trained encoder to use: loaded from a run or a file of weights, called with images."""
+"""Loads a trained encoder from a run or a file of weights, and calls it with images."""
 
 import functools
 import hashlib
@@ -22,7 +22,6 @@ from jax_bt.train.build import Run, build
 from jax_bt.weights import Card
 
 WEIGHTS, CARD = "encoder.safetensors", "card.json"
-LAYERS = ("pooled", "layer1", "layer2", "layer3", "layer4", "embedding")
 
 
 class Encoder:
@@ -46,7 +45,7 @@ class Encoder:
         Args:
           images: (N, H, W, C) uint8, or floats in [0, 1]; any size.
           batch: images per step.
-          layer: "pooled", a stage "layer1" to "layer4" (mean over space), or "embedding" (the
+          layer: "pooled", one of ``layers()`` (its mean over space), or "embedding" (the
             projector's output, where it was loaded).
 
         Returns:
@@ -71,15 +70,15 @@ class Encoder:
         Raises:
           UsageError: a layer that there is not.
         """
+        have = ["pooled", *self.layers(), *["embedding"] * (self.head is not None)]
+        if layer not in have:
+            raise UsageError(f"--layer={layer}: choose one of {', '.join(have)}")
         mesh = make_mesh(jax.local_devices())
         function = jax.jit(
             functools.partial(_features, self.module, self.head and self.head[0], layer),
             in_shardings=(replicated(mesh), sharded(mesh)),
         )
         variables = (self.variables, self.head and self.head[1])
-        if layer not in LAYERS or (layer == "embedding" and self.head is None):
-            have = [name for name in LAYERS if name != "embedding" or self.head is not None]
-            raise UsageError(f"--layer={layer}: choose one of {', '.join(have)}")
         variables = jax.device_put(variables, replicated(mesh))
 
         def call(images: np.ndarray) -> Array:
@@ -110,9 +109,9 @@ class Encoder:
     ) -> tuple[Array, Variables]:
         """Features, and the batch statistics that training mode leaves."""
         if not train:
-            return self.encode(variables, images), variables["batch_stats"]
+            return self.encode(variables, images), variables.get("batch_stats", {})
         features, new = self.module.apply(variables, images, train=True, mutable=["batch_stats"])
-        return features, new["batch_stats"]
+        return features, new.get("batch_stats", {})
 
     def fingerprint(self) -> int:
         """CRC-32 of the weights."""
@@ -121,9 +120,17 @@ class Encoder:
             value = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8), value)
         return value
 
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """The weights by torchvision's names."""
-        return weights.to_torchvision(jax.device_get(self.variables))
+    def layers(self) -> tuple[str, ...]:
+        """Names of the maps that the encoder shows: "layer1", ... or, of a ViT, "block1", ..."""
+        side, channels = self.card.image_size, len(self.card.mean)
+        images = jax.ShapeDtypeStruct((1, side, side, channels), np.float32)
+        function = functools.partial(self.module.apply, train=False, mutable=["intermediates"])
+        _, seen = jax.eval_shape(function, self.variables, images)
+        return tuple(name for name, maps in seen["intermediates"].items() if maps[0].ndim == 4)
+
+    def state_dict(self, layout: str | None = None) -> dict[str, np.ndarray]:
+        """The weights by public names: those of torchvision for ResNets, timm for others."""
+        return weights.to_state_dict(self.module, jax.device_get(self.variables), layout)
 
 
 def _features(module: Any, head: Any, layer: str, variables: tuple, images: Array) -> Array:
@@ -133,8 +140,6 @@ def _features(module: Any, head: Any, layer: str, variables: tuple, images: Arra
         return pooled
     if layer == "embedding":
         return head.apply(of_head, pooled, train=False)
-    if layer not in seen["intermediates"]:
-        raise UsageError(f"--layer={layer}: the encoder has {', '.join(seen['intermediates'])}")
     return jax.numpy.mean(seen["intermediates"][layer][0].astype(pooled.dtype), axis=(1, 2))
 
 
@@ -142,8 +147,9 @@ def load(path: str | os.PathLike[str], *, step: int | None = None) -> Encoder:
     """Loads a trained encoder.
 
     Args:
-      path: a run's folder, or a file of weights of a ResNet: .safetensors, .npz, .pth, .pt,
-        .pth.tar or .ckpt in torchvision's layout under any known prefix (``weights.read``).
+      path: a run's folder, or a file of weights of a ResNet, ViT or ConvNeXt: .safetensors, .npz,
+        .pth, .pt, .pth.tar or .ckpt in a public layout (``weights.from_state_dict``) under any
+        known prefix (``weights.read``).
       step: of a run, the checkpoint of that step in place of the finished encoder; 0 stands for
         the newest checkpoint. The projector is then loaded too.
 
@@ -159,8 +165,7 @@ def load(path: str | os.PathLike[str], *, step: int | None = None) -> Encoder:
         return _of_file(folder)
     if step is None and (folder / WEIGHTS).exists():
         card = Card.from_json((folder / CARD).read_text(), str(folder / CARD))
-        variables = weights.from_torchvision(weights.read(folder / WEIGHTS))
-        return Encoder(models.make(**card.encoder), variables, card)
+        return _of_arrays(weights.read(folder / WEIGHTS), card)
     return _of_checkpoint(folder, step or 0)
 
 
@@ -168,18 +173,23 @@ def _of_file(path: Any) -> Encoder:
     if not path.exists():
         raise WeightsError(f"{path} does not exist: give a run's folder or a file of weights")
     arrays = weights.read(path)
-    variables = weights.from_torchvision(arrays)
     beside = path.parent / CARD
     card = Card.from_json(beside.read_text(), str(beside)) if beside.exists() else Card()
     if card.encoder:
-        return Encoder(models.make(**card.encoder), variables, card)
-    channels = arrays["conv1.weight"].shape[1]
+        return _of_arrays(arrays, card)
+    module, channels = weights.module_of(arrays), weights.channels_of(arrays)
+    variables = weights.from_state_dict(module, arrays)
     if channels != len(card.mean):
         raise WeightsError(
             f"{path} takes images of {channels} channels, and without a {CARD} beside it nobody "
             "knows their mean and deviation"
         )
-    return Encoder(weights.resnet_of(arrays), variables, card)
+    return Encoder(module, variables, card)
+
+
+def _of_arrays(arrays: dict[str, np.ndarray], card: Card) -> Encoder:
+    module = models.make(**card.encoder)
+    return Encoder(module, weights.from_state_dict(module, arrays), card)
 
 
 def _of_checkpoint(folder: Any, step: int) -> Encoder:
@@ -226,6 +236,11 @@ def of_run(run: Run, variables: Variables, step: int) -> Encoder:
     def part(name: str) -> Variables:
         return {kind: tree[name] for kind, tree in variables.items() if tree.get(name)}
 
-    module = run.networks.modules["encoder"].clone(axis_name=None, norm_group=None)
-    projector = run.networks.modules["projector"].clone(axis_name=None, norm_group=None)
+    module, projector = (_alone(run.networks.modules[name]) for name in ("encoder", "projector"))
     return Encoder(module, part("encoder"), card, (projector, part("projector")))
+
+
+def _alone(module: Any) -> Any:
+    """The module without the mesh of its training."""
+    fields = [name for name in ("axis_name", "norm_group") if hasattr(module, name)]
+    return module.clone(**dict.fromkeys(fields))

@@ -13,6 +13,7 @@ from jax_bt import weights
 from jax_bt.errors import UsageError
 from jax_bt.train.encoder import CARD, WEIGHTS, Encoder, load
 from jax_bt.train.workdir import remote, write_whole
+from jax_bt.weights.detectron2_configs import configs
 from jax_bt.weights.write_pth import write_pth
 
 FORMATS = {
@@ -37,8 +38,7 @@ def leave(encoder: Encoder, folder: epath.Path) -> None:
     target = folder / WEIGHTS
     if remote(folder):  # the package writes local files only
         return
-    metadata = {"format": "torchvision", "card": encoder.card.to_json()}
-    weights.write_safetensors(target, encoder.state_dict(), metadata)
+    weights.write_safetensors(target, encoder.state_dict(), _metadata(encoder))
     write_whole(folder / CARD, encoder.card.to_json())
     size, channels = encoder.card.image_size, len(encoder.card.mean)
     images = np.random.default_rng(0).normal(size=(2, size, size, channels)).astype(np.float32)
@@ -67,8 +67,9 @@ def export(encoder: Encoder, form: str, output: str | os.PathLike[str]) -> pathl
 
     Args:
       encoder: from ``load``.
-      form: "torchvision" (a .pth that torch.load reads; timm's names of a ResNet are the same),
-        "safetensors" and "npz" (the same names), "detectron2" (pickle, and its three config files
+      form: "torchvision" or "timm" (a .pth that torch.load reads, by those names, which for a
+        ResNet are the same), "safetensors" and "npz" (torchvision's names for a ResNet, timm's for
+        others), "detectron2" (of a ResNet: pickle, and its three config files
         beside it) or "stablehlo" (the forward pass with its weights, from normalised images (b, S,
         S, C) float32 to features, for jax.export.deserialize on a CPU, GPU or TPU).
       output: path of the file.
@@ -82,13 +83,13 @@ def export(encoder: Encoder, form: str, output: str | os.PathLike[str]) -> pathl
     """
     path = check_output(form, output)
     write: dict[str, Callable[[], object]] = {
-        "torchvision": lambda: write_pth(path, encoder.state_dict()),
-        "timm": lambda: write_pth(path, encoder.state_dict()),
+        "torchvision": lambda: write_pth(path, encoder.state_dict("torchvision")),
+        "timm": lambda: write_pth(path, encoder.state_dict("timm")),
         "safetensors": lambda: weights.write_safetensors(
-            path, encoder.state_dict(), {"format": "torchvision", "card": encoder.card.to_json()}
+            path, encoder.state_dict(), _metadata(encoder)
         ),
         "npz": lambda: np.savez(path, **encoder.state_dict()),
-        "detectron2": lambda: path.write_bytes(weights.to_detectron2(encoder.variables)),
+        "detectron2": lambda: _detectron2(encoder, path),
         "stablehlo": lambda: path.write_bytes(_stablehlo(encoder)),
     }
     try:
@@ -97,6 +98,16 @@ def export(encoder: Encoder, form: str, output: str | os.PathLike[str]) -> pathl
     except OSError as error:
         raise UsageError(f"--output={output} cannot be written: {error.strerror}") from error
     return path
+
+
+def _metadata(encoder: Encoder) -> dict[str, str]:
+    return {"format": weights.layout_of(encoder.module), "card": encoder.card.to_json()}
+
+
+def _detectron2(encoder: Encoder, path: pathlib.Path) -> None:
+    path.write_bytes(weights.to_detectron2(encoder.variables))
+    for name, text in configs(path.name).items():
+        path.with_name(f"{path.stem}_{name}.yaml").write_text(text)
 
 
 def _stablehlo(encoder: Encoder) -> bytes:

@@ -1,5 +1,6 @@
 """Starts a run from weights that were trained before."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from jax_bt.devices import processes
 from jax_bt.devices.mesh import from_first_process
 from jax_bt.errors import WeightsError
 from jax_bt.methods import Variables
+from jax_bt.models import vit
 from jax_bt.train import workdir
 from jax_bt.train.build import Run
 from jax_bt.train.encoder import load
@@ -36,7 +38,7 @@ def start(run: Run) -> TrainState:
     like = {part: _own(state.variables, part) for part in parts}
     found = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
     if processes.is_first():
-        read = _read(run.initial.weights, parts)
+        read = _read(run.initial.weights, parts, run.networks.modules["encoder"])
         found = {part: _fitted(run.initial.weights, part, read[part], like[part]) for part in parts}
     found = from_first_process(run.mesh, found)
     state = state.replace(
@@ -61,14 +63,14 @@ def _with(tree: Mapping[str, PyTree], found: Mapping[str, Variables], kind: str)
     }
 
 
-def _read(source: str, parts: tuple[str, ...]) -> dict[str, Variables]:
+def _read(source: str, parts: tuple[str, ...], encoder: Any) -> dict[str, Variables]:
     """The variables of each part, from a run's folder or a file."""
     path = workdir.path(source)
     if path.is_dir():
-        encoder = load(path, step=0 if "projector" in parts else None)
-        head = encoder.head and encoder.head[1]
-        return {"encoder": encoder.variables, "projector": head}
-    found = {"encoder": weights.from_torchvision(weights.read(path))}
+        loaded = load(path, step=0 if "projector" in parts else None)
+        head = loaded.head and loaded.head[1]
+        return {"encoder": loaded.variables, "projector": head}
+    found = {"encoder": weights.from_state_dict(encoder, weights.read(path))}
     if "projector" in parts:
         found["projector"] = projector(weights.read(path, strip=False), source)
     return found
@@ -107,6 +109,12 @@ def _fitted(where: str, part: str, found: Variables | None, like: Variables) -> 
     """What was found, in the dtypes of the run; WeightsError where names or shapes differ."""
     if found is None:
         raise WeightsError(f"init.weights={where} holds no {part}: leave it out of init.parts")
+    found = {kind: found.get(kind, {}) for kind in like}  # a ViT has no statistics
+    if "pos_embed" in found["params"] and "pos_embed" in like["params"]:
+        table, prefix = found["params"]["pos_embed"], int("cls_token" in like["params"])
+        side = math.isqrt(like["params"]["pos_embed"].shape[1] - prefix)
+        table = np.asarray(vit.resampled(table, prefix, side, side))
+        found["params"] = {**found["params"], "pos_embed": table}
     have, want = _shapes(found), _shapes(like)
     for name in sorted(want.keys() | have.keys()):
         if have.get(name) != want.get(name):

@@ -1,4 +1,4 @@
-"""What the loss would be for embeddings that everybody can picture, so that its size is explained.
+"""Computes the loss of identical, independent and collapsed embeddings, to explain its size.
 
 A Barlow Twins loss of 10,000 says nothing by itself. Beside it stand the losses of views that are
 the same, of views that have nothing in common, and of embeddings that are all one point.

@@ -1,4 +1,4 @@
-"""What the report of a run draws: view pairs, their correlation, spectra and neighbours."""
+"""Prepares what the report draws: view pairs, their correlation, spectra and neighbours."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pretraining by one call from Python: a config in keywords, the same code path as the command."""
+"""Pretrains by one call from Python, on the same code path as the command line."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a training step reads and writes, and all that a checkpoint holds."""
+"""Defines what a training step reads and writes, and all that a checkpoint holds."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The training step: the only ``jit`` and ``shard_map`` of training."""
+"""Makes the training step; the only ``jit`` and ``shard_map`` of training."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""A run's folder: its path, its lock, and the record of what the run was started with."""
+"""Opens a run's folder: its path, its lock, and the record of what the run started with."""
 
 import contextlib
 import enum

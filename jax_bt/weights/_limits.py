@@ -1,4 +1,4 @@
-"""What a file may cost its reader: limits that no file of real weights meets."""
+"""Limits what a file may cost its reader; no file of real weights meets a limit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

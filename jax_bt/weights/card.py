@@ -1,4 +1,4 @@
-"""The card of an encoder: what made it, and what it must be fed."""
+"""Defines the card of an encoder: what made it, and what it must be fed."""
 
 import dataclasses
 import json

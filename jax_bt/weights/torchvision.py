@@ -1,5 +1,6 @@
-"""Variables of our ResNets from and to torchvision's state dicts."""
+"""Maps variables of our ResNets to torchvision's state dicts and back."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -51,14 +52,14 @@ def from_torchvision(state_dict: Mapping[str, Any]) -> dict[str, Any]:
     variables: dict[str, Any] = {"params": {}, "batch_stats": {}}
     for key, path, leaf in expected:
         value, shape = arrays[key], leaf.shape
-        if len(shape) == 4:
-            shape = tuple(shape[axis] for axis in (3, 2, 0, 1))
+        if len(shape) >= 3:
+            shape = (*shape[:-3:-1], *shape[:-2])
         if value.shape != shape:
             raise WeightsError(
                 f"state dict: {key} has shape {value.shape}; our ResNet's is {shape}"
             )
-        if len(shape) == 4:
-            value = np.ascontiguousarray(value.transpose(2, 3, 1, 0))
+        if len(shape) >= 3:
+            value = np.ascontiguousarray(np.moveaxis(value, (0, 1), (-1, -2)))
         *modules, name = path
         node = variables
         for module in modules:
@@ -88,8 +89,8 @@ def to_torchvision(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
     state_dict: dict[str, np.ndarray] = {}
     for key, _, value in _leaves(variables):
         value = np.asarray(value)
-        if value.ndim == 4:
-            value = np.ascontiguousarray(value.transpose(3, 2, 0, 1))
+        if value.ndim >= 3:
+            value = np.ascontiguousarray(np.moveaxis(value, (-1, -2), (0, 1)))
         state_dict[key] = value
         if key.endswith(".running_var"):
             state_dict[key.replace("running_var", COUNTER)] = np.zeros((), np.int64)
@@ -111,7 +112,7 @@ def resnet_of(arrays: Mapping[str, Any]) -> ResNet:
     sizes = [
         sum(stage == s for s, _ in blocks) for stage in range(1, max(blocks, default=(0,))[0] + 1)
     ]
-    if stem is None or stem.ndim != 4 or 0 in stem.shape or not blocks:
+    if stem is None or stem.ndim not in (3, 4) or 0 in stem.shape or not blocks:
         found = [prefix for prefix in prefixes(arrays) if prefix]
         hint = (
             f"its names begin with {' or '.join(map(shown, found[:5]))}: take those, without that"
@@ -125,8 +126,10 @@ def resnet_of(arrays: Mapping[str, Any]) -> ResNet:
         raise WeightsError("state dict: the numbers of its blocks, layer1.0 and so on, have gaps")
     if len(blocks) > 500:  # making up so many would take minutes
         raise WeightsError(f"state dict: {len(blocks)} blocks are no ResNet's")
+    middle = arrays.get("layer1.0.conv2.weight", stem)
     return ResNet(
         stage_sizes=tuple(sizes),
+        inner=max(math.prod(middle.shape[:1]) // len(stem), 1),
         bottleneck="layer1.0.conv3.weight" in arrays,
         features=stem.shape[0],
         stem="imagenet" if stem.shape[2] == 7 else "cifar",
@@ -136,7 +139,8 @@ def resnet_of(arrays: Mapping[str, Any]) -> ResNet:
 def _abstract_variables(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Shapes of the variables of the ResNet whose state dict this looks like."""
     module, channels = resnet_of(arrays), arrays["conv1.weight"].shape[1]
-    images = jax.ShapeDtypeStruct((1, 32, 32, channels), jnp.float32)
+    sides = (32,) * (arrays["conv1.weight"].ndim - 2)  # one of a waveform
+    images = jax.ShapeDtypeStruct((1, *sides, channels), jnp.float32)
     return jax.eval_shape(module.init, jax.random.key(0), images)
 
 

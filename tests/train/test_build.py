@@ -138,7 +138,7 @@ def test_every_number_has_a_range():
         ("optimizer.rules", (("^predictr/", {"rate": 0.1}),), "matches no parameter"),
         ("optimizer.warmup_epochs", 41.0, "longer than the run of 40 epochs"),
         ("optimizer.drops", (50.0,), r"drops=\(50.0,\): the run has 40 epochs"),
-        ("evaluate.protocols", ("knnn",), "no protocol 'knnn'; choose from knn, linear"),
+        ("evaluate.protocols", ("knnn",), "no protocol 'knnn': choose from finetune, knn"),
         ("evaluate.protocols", ("linear_0",), "no protocol 'linear_0'"),
         ("evaluate.protocols", (3,), "no protocol 3"),
         ("evaluate.protocols", ("knn", "knn"), "'knn' is there twice"),

@@ -169,6 +169,22 @@ def test_a_compiled_export_computes_the_same_for_any_batch(run, tmp_path):
         np.testing.assert_allclose(call(images), encoder.apply()(images), rtol=1e-4, atol=1e-5)
 
 
+def test_detectron2_gets_weights_and_the_papers_configs(run, tmp_path):
+    yaml = pytest.importorskip("yaml")
+    path = export.export(jax_bt.load(run[0]), "detectron2", tmp_path / "encoder.pkl")
+    assert "layer1.0.conv1.weight" in weights.read(path)
+    schedules = {}
+    for name in ("voc_c4", "coco_c4", "coco_fpn"):
+        read = yaml.safe_load((tmp_path / f"encoder_{name}.yaml").read_text())
+        assert read["MODEL"]["WEIGHTS"] == "encoder.pkl"
+        schedules[name] = read["SOLVER"]["MAX_ITER"], read["SOLVER"]["BASE_LR"]
+    assert schedules == {
+        "voc_c4": (24000, 0.1),
+        "coco_c4": (90000, 0.03),
+        "coco_fpn": (90000, 0.04),
+    }
+
+
 def test_torch_reads_the_exported_file(run, tmp_path):
     torch = pytest.importorskip("torch")
     out, _ = run

@@ -321,5 +321,5 @@ def test_gradient_scale_is_the_references_factor():
 
 def test_batch_that_does_not_divide_is_refused():
     mesh = make_mesh(jax.devices()[:8])
-    with pytest.raises(UsageError, match="12 does not divide over 8 devices: use a multiple of 8"):
+    with pytest.raises(UsageError, match="batch_size=12 does not divide over 8 devices"):
         check_divides(12, mesh)

@@ -1,0 +1,12 @@
+"""LeJEPA on handwritten digits: minutes on a laptop, no download.
+
+python -m jax_bt.main --config=configs/lejepa_digits.py
+"""
+
+from jax_bt import config
+
+
+def get_config(arg: str = ""):
+    c = config.digits(method="lejepa")
+    c.heads.projector = (256, 256, 64)
+    return config.sized(c, arg)
