@@ -158,14 +158,12 @@ def test_collectives_live_in_stats():
     assert not found, f"these belong in stats.py: {found}"
 
 
-def test_what_maps_over_devices_is_known():
-    """Training in one file. The other two are not of a run: the search of neighbours in a bank that
-    one device does not hold, and the audit, which maps other people's losses."""
-    found = {
-        place(path) for path, _, _, attribute in attributes() if attribute in ("shard_map", "pmap")
-    }
-    known = {"train/step.py", "devices/mesh.py", "devices/audit.py", "evaluate/knn.py"}
-    assert found <= known, found - known
+def test_only_the_step_and_the_mesh_map_over_devices():
+    found = {place(path) for path, _, _, attribute in attributes()
+             if attribute in ("shard_map", "pmap")}  # fmt: skip
+    # The search of kNN has no gradient; jit would gather every similarity before its top_k.
+    allowed = {"train/step.py", "devices/mesh.py", "devices/audit.py", "evaluate/knn.py"}
+    assert found <= allowed, found
 
 
 def test_below_build_nothing_reads_a_config():

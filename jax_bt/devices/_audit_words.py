@@ -34,7 +34,7 @@ def of_gradient(found: np.ndarray, expected: np.ndarray, devices: int, tolerance
         return RIGHT if size == 0 else "zero"
     if size == 0:
         return "not zero, as on one device"
-    factor = g @ right / size**2
+    factor = float(g @ right / size**2)
     if np.linalg.norm(g - factor * right) > 10 * tolerance * length:
         cosine = g @ right / (length * size)
         return f"another direction (cosine {cosine:.3f}, length x {length / size:.2f})"

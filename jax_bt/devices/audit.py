@@ -221,7 +221,7 @@ class _Case:
         slope = of_gradient(gradient, self.gradient, 1, self.tolerance)
         return _record("order", 1, words, slope, words == slope == RIGHT)
 
-    def of_embeddings(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def of_embeddings(self, z: Any) -> tuple[np.ndarray, np.ndarray]:
         """Value and gradient of the embeddings themselves."""
 
         def value(z: Array) -> Array:
@@ -264,8 +264,8 @@ class _Case:
         for name, z in inputs.items():
             value, gradient = self.of_embeddings(jnp.asarray(z, jnp.float32))
             finite = bool(np.isfinite(value)), bool(np.isfinite(gradient).all())
-            words = ("finite" if f else "not finite" for f in finite)
-            records.append(_record(name, 1, *words, all(finite)))
+            first, second = ("finite" if f else "not finite" for f in finite)
+            records.append(_record(name, 1, first, second, all(finite)))
         return records
 
 

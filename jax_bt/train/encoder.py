@@ -173,7 +173,8 @@ def _of_file(path: Any) -> Encoder:
     if not path.exists():
         raise WeightsError(f"{path} does not exist: give a run's folder or a file of weights")
     arrays = weights.read(path)
-    beside = path.parent / CARD
+    exported = path.with_suffix(".json")
+    beside = exported if exported.exists() else path.parent / CARD
     card = Card.from_json(beside.read_text(), str(beside)) if beside.exists() else Card()
     if card.encoder:
         return _of_arrays(arrays, card)
@@ -217,7 +218,8 @@ def run_of(folder: Any) -> Run:
 def of_run(run: Run, variables: Variables, step: int) -> Encoder:
     """The encoder and projector of a run's variables, with their card."""
     recipe = run.data.recipes[0]
-    encoder = {k: v for k, v in run.record["encoder"].items() if k != "norm_group"}
+    own = run.record["encoder"].items()
+    encoder = {k: v for k, v in own if k != "norm_group" and v is not None}
     text = json.dumps(run.record, sort_keys=True)
     card = Card(
         encoder=encoder,

@@ -19,7 +19,9 @@ LARGEST = 2**25  # numbers per view; above, the levels would take seconds and me
 class _Same:
     """Stands for a Flax module that hands its input on."""
 
-    def apply(self, variables: Any, x: Array, *, train: bool, mutable: Any = ()) -> Any:
+    def apply(
+        self, variables: Any, x: Array, *, train: bool, mutable: Any = (), rngs: Any = None
+    ) -> Any:
         return (x, {}) if mutable else x
 
 

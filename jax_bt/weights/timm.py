@@ -178,6 +178,8 @@ def network_of(arrays: Mapping[str, np.ndarray]) -> ViT | ConvNeXt:
         if "stem.0.weight" in arrays:
             depths = [sum(stage == str(s) for stage, _ in blocks) for s in range(len(blocks))]
             depths = tuple(depth for depth in depths if depth)
+            if not depths:
+                raise ValueError("it has a stem and no stages")
             scales = any(key.endswith(".gamma") for key in arrays)
             return ConvNeXt(
                 depths=depths,

@@ -9,8 +9,10 @@ from jax_bt import config, methods, optim
 
 ROOT = pathlib.Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "methods.md").read_text()
+FAMILY = (ROOT / "docs" / "methods_family.md").read_text()
+ROW = re.compile(r"^\| \[(.*?)\]\(#.*?\) \| .* \| (.*) \|$", re.M)
 # title of a method -> its configs, from the table at the top
-TABLE = dict(re.findall(r"^\| \[(.*?)\]\(#.*?\) \| .* \| (.*) \|$", TEXT, re.M))
+TABLE = dict(ROW.findall(TEXT))
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", TEXT, re.M | re.S))
 FIELD = re.compile(r"`((?:heads|loss|target)\.\w+)")
 
@@ -26,8 +28,9 @@ def test_a_methods_section_names_its_own_options(title):
 
 
 def test_every_method_is_in_the_table_with_all_its_configs():
-    assert {re.sub(r"\W", "_", title.lower()) for title in TABLE} == set(methods.names())
-    named = {word for cell in TABLE.values() for word in cell.split(", ")}
+    both = TABLE | dict(ROW.findall(FAMILY))
+    assert {re.sub(r"\W", "_", title.lower()) for title in both} == set(methods.names())
+    named = {word for cell in both.values() for word in cell.split(", ")}
     assert named == {path.stem for path in (ROOT / "configs").glob("*.py")}
 
 

@@ -14,7 +14,7 @@ SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", TEXT, re.M | re.S))
 
 
 def test_every_method_has_a_section():
-    assert list(TABLE) == list(SECTIONS)
+    assert [*TABLE, "Our numbers"] == list(SECTIONS)
     assert {title.lower().replace(" ", "_") for title in TABLE} <= set(methods.names())
 
 

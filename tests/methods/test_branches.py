@@ -14,7 +14,7 @@ from jax_bt.models.heads import MLP
 
 from . import formulas, tiny
 
-ALLOW_SEPARATE = ["barlow_twins", "imax", "simclr", "vicreg", "w_mse"]
+ALLOW_SEPARATE = ["barlow_twins", "frossl", "imax", "simclr", "vicreg", "w_mse"]
 
 
 def start(name, **options):

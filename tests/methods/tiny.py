@@ -16,6 +16,7 @@ from jax_bt.train.step import init_state, make_train_step
 INPUTS, BATCH, STEPS = 6, 16, 8
 HEADS = {
     "byol": {"projector": (16, 8), "predictor": (16, 8)},
+    "mec": {"projector": (16, 8), "predictor": (16, 8)},
     "moco_v3": {"projector": (16, 8), "predictor": (16, 8)},
     "simsiam": {"projector": (16, 8), "predictor": (4, 8)},
     "swav": {"projector": (16, 8), "prototypes": 12},
