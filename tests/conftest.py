@@ -17,7 +17,7 @@ def known(flag: str) -> bool:
 
 
 FLAGS = {
-    # Most of the suite's time is XLA's. Its older emitters of loops compile in half of the time, and
+    # Most of the time is XLA's. Its older emitters of loops compile in half of the time, and
     # programs that run once gain nothing from the newer ones.
     "xla_cpu_use_fusion_emitters": "false",
     # Eight devices share two cores: one may wait for the others for longer than the usual 40 s,
