@@ -12,8 +12,8 @@ def assert_close(workdir, reference):
     """Losses to 1e-3, every array of the last state to 1 % of its largest value.
 
     The processes add up in another order than the devices of one, and training amplifies rounding.
-    What goes wrong between processes, an example twice or a sum over some of them, is larger by far;
-    equality in float64 is for tests/train/test_step.py.
+    An example taken twice, or a sum over some processes only, changes them by far more;
+    equality in float64 is the business of tests/train/test_step.py.
     """
     for found, expected in zip(program.records(workdir), program.records(reference), strict=True):
         assert found["step"] == expected["step"]
