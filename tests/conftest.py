@@ -16,10 +16,18 @@ def known(flag: str) -> bool:
         return text.find(flag.encode()) >= 0
 
 
-# Most of the suite's time is XLA's. Its older emitters of loops compile in half of the time, and
-# programs that run once gain nothing from the newer ones. Set to "" to test with those of a run.
-if known("xla_cpu_use_fusion_emitters"):
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+FLAGS = {
+    # Most of the time is XLA's. Its older emitters of loops compile in half of the time, and
+    # programs that run once gain nothing from the newer ones.
+    "xla_cpu_use_fusion_emitters": "false",
+    # Eight devices share two cores: one may wait for the others for longer than the usual 40 s,
+    # after which XLA ends the process.
+    "xla_cpu_collective_call_terminate_timeout_seconds": "600",
+}
+# Set XLA_FLAGS="" to test with the defaults.
+flags = " ".join(f"--{flag}={value}" for flag, value in FLAGS.items() if known(flag))
+os.environ.setdefault("XLA_FLAGS", flags)
+
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # libtpu, where installed, is noisy otherwise
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
