@@ -35,6 +35,7 @@ Manager = ocp.CheckpointManager
 ALONE = ocp.options.MultiprocessingOptions(
     primary_host=0, active_processes={0}, barrier_sync_key_prefix="first"
 )
+PARTS = 5  # of a manager: the save, the checkpointer, two stores of metadata, the deleter
 SETTLE = 0.5  # seconds in which Orbax's other operations end after one has failed
 
 
@@ -82,7 +83,7 @@ def opened(
             yield manager
         finally:
             with _written(manager):
-                manager.close()
+                _close(manager)
 
 
 def save(manager: Manager | None, state: PyTree) -> None:
@@ -260,6 +261,23 @@ def _checksum(tree: PyTree) -> np.ndarray:
     for leaf in jax.tree.leaves(tree):
         value = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data, value)
     return np.array(value, np.uint32)
+
+
+def _close(manager: Manager) -> None:
+    """Ends every part of the manager, then raises the first error that one of them met.
+
+    Orbax's ``close`` stops at the first part that failed and leaves the threads of the others
+    alone; when Python collects such a manager inside of a thread's start, it waits for ever.
+    """
+    first = None
+    for _ in range(PARTS):
+        try:
+            manager.close()
+            break
+        except Exception as error:  # noqa: BLE001 - Orbax passes on whatever its threads met
+            first = first or error
+    if first is not None:
+        raise first
 
 
 @contextmanager

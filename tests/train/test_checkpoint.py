@@ -179,6 +179,20 @@ def test_a_full_disk_leaves_what_exists(tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_every_part_is_closed_after_one_has_failed():
+    """Orbax stops at the first; threads left alone can hang the process (seen in CI)."""
+    met = [OSError("disk"), ValueError("late")]
+
+    class Manager:
+        def close(self):
+            if met:
+                raise met.pop(0)
+
+    with pytest.raises(OSError, match="disk"):
+        checkpoint._close(Manager())
+    assert not met
+
+
 def test_others_errors_are_heard(tmp_path, caplog):
     """Orbax's own tracebacks are dropped while a folder is open, and nothing else."""
     with checkpoint.opened(epath.Path(tmp_path)):
