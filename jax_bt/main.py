@@ -46,7 +46,7 @@ FLAGS = {
     "subset": (TEXT, None, "evaluate: a list of names that restricts the training split."),
     "epochs": (WHOLE, None, "evaluate: in place of a protocol's own number."),
     "layer": (TEXT, "pooled", "features: pooled, layer1 to layer4, or embedding (with --step)."),
-    "format": (TEXT, "torchvision", "export: torchvision, timm, safetensors, npz, detectron2, ..."),
+    "format": (TEXT, "torchvision", "export: torchvision, timm, safetensors, npz, onnx, ..."),
     "topology": (TEXT, None, "plan: the TPU slice, e.g. v5e:4x8."),
     "train_size": (WHOLE, None, "plan: number of training examples, without the data set."),
     "effort": (TEXT, "low", "plan: low compiles fast, normal as training does."),
