@@ -16,10 +16,11 @@ from jax_bt.devices import processes
 from jax_bt.devices.mesh import from_first_process, make_mesh, to_global
 from jax_bt.errors import Stopped
 from jax_bt.train import checkpoint, evaluation, initial, levels, workdir
-from jax_bt.train.build import Run, build, read_data
+from jax_bt.train.build import build, read_data
 from jax_bt.train.finish import finish
 from jax_bt.train.memory import check_fits
 from jax_bt.train.monitor import Monitor
+from jax_bt.train.run import Run
 from jax_bt.train.state import TrainState
 from jax_bt.train.stopping import Stopping, signals
 from jax_bt.train.workdir import Status
