@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jax_bt import augment, optim
+from jax_bt.devices.mesh import replicated, sharded
 from jax_bt.methods import Method, Networks, Variables
 from jax_bt.train.state import TrainState
 from jax_bt.train.step import Augment, Step, init_state, make_train_step
@@ -162,19 +163,25 @@ class Run:
         return ("loss", *(name for name in metrics.terms if name != "loss"))
 
     def abstract(self) -> tuple[TrainState, dict[str, Any]]:
-        """State and batch of a step as shapes and dtypes."""
+        """State and batch of a step as shapes, dtypes and shardings: what it is traced for."""
         count = self.data.batch_size
         dtype = jnp.uint8 if self.data.on_device else jnp.float32
         channels = self.networks.inputs[2]
+
+        def of_batch(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct((count, *shape), dtype, sharding=sharded(self.mesh))
+
         views = tuple(
-            jax.ShapeDtypeStruct((count, recipe.size, recipe.size, channels), dtype)
-            for recipe in self.data.recipes
+            of_batch((recipe.size, recipe.size, channels), dtype) for recipe in self.data.recipes
         )
-        index = jax.ShapeDtypeStruct((count,), jnp.uint32)
-        batch: dict[str, Any] = {"views": views, "index": index}
+        batch: dict[str, Any] = {"views": views, "index": of_batch((), jnp.uint32)}
         if self.classes is not None:
-            batch["label"] = jax.ShapeDtypeStruct((count,), jnp.int32)
-        return jax.eval_shape(self.init_state), batch
+            batch["label"] = of_batch((), jnp.int32)
+        state = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated(self.mesh)),
+            jax.eval_shape(self.init_state),
+        )
+        return state, batch
 
     def _augment(self) -> Augment:
         """What follows the crop: keyed by (seed, epoch, example index, view)."""
