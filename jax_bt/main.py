@@ -6,6 +6,7 @@ python -m jax_bt.main plan --config=... --topology=v5e:4x8        memory, time a
 python -m jax_bt.main features --workdir=... --split=test --output=DIR     features of a split
 python -m jax_bt.main evaluate --workdir=... --protocols=knn,linear_sgd     what it is worth
 python -m jax_bt.main audit MODULE:FUNCTION     is a loss right on 1, 2, 4 and 8 devices?
+python -m jax_bt.main compare RUN RUN ... --output=DIR     runs beside each other, on one page
 python -m jax_bt.main export --workdir=... --format=torchvision --output=encoder.pth
 
 --config is a file, or the name of a config that comes with the package; NAME:smoke is the same at
@@ -160,6 +161,16 @@ def export(asked: Asked) -> None:
     print(f"{given.format}: {export.export(_encoder(given), given.format, given.output)}")
 
 
+def compare(asked: Asked) -> None:
+    """Puts runs beside each other: a table here, and a page with their curves."""
+    from jax_bt.report import comparison, table
+    from jax_bt.train.compare import compare
+
+    folder = asked.flags.output or "comparison"
+    print(table.text(comparison.rows(compare(asked.words, folder))))
+    print(f"page: {pathlib.Path(folder) / 'index.html'}")
+
+
 def audit(asked: Asked) -> None:
     """Says whether value and gradient of a loss are the global batch's on several devices."""
     if len(asked.words) != 1:
@@ -220,8 +231,10 @@ COMMANDS = {
     "evaluate": evaluate,
     "features": features,
     "export": export,
+    "compare": compare,
     "audit": audit,
 }
+TAKE_WORDS = ("audit", "compare")
 
 
 def parse(argv: list[str]) -> Asked | None:
@@ -250,7 +263,7 @@ def parse(argv: list[str]) -> Asked | None:
             c.lock()  # a file that failed to load only says so when it is touched
     except Exception as error:  # absl and ml_collections raise many kinds
         raise errors.UsageError(flag_errors.explain(line, error)) from error
-    if words[0] not in COMMANDS or (len(words) > 1 and words[0] != "audit"):
+    if words[0] not in COMMANDS or (len(words) > 1 and words[0] not in TAKE_WORDS):
         raise errors.UsageError(
             f"unknown command {' '.join(words)!r}: use one of {', '.join(COMMANDS)}"
         )
