@@ -25,12 +25,14 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from jax_bt import errors, flag_errors
-from jax_bt.devices import processes
+from jax_bt.devices import cache, processes
 
 TEXT, WHOLE, NUMBER = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_float
 FLAGS = {
     "workdir": (TEXT, None, "Folder of the run; runs/<config name> by default."),
     "allow_config_change": (flags.DEFINE_bool, False, "Go on though the config has changed."),
+    "profile": (flags.DEFINE_bool, False, "Trace a few steps, for TensorBoard."),
+    "cache": (flags.DEFINE_bool, True, "Keep compiled programs; --nocache compiles anew."),
     "coordinator": (TEXT, None, "HOST:PORT of process 0; SLURM and TPU pods tell it."),
     "num_processes": (WHOLE, None, "Number of processes of the run; 1: this one by itself."),
     "process_id": (WHOLE, None, "Number of this process, from 0."),
@@ -76,7 +78,12 @@ def train(asked: Asked) -> None:
     from jax_bt.train.loop import train
 
     folder = given.workdir or pathlib.Path("runs") / asked.name
-    train(asked.config, folder, allow_config_change=given.allow_config_change)
+    train(
+        asked.config,
+        folder,
+        allow_config_change=given.allow_config_change,
+        profile=given.profile,
+    )
 
 
 def views(asked: Asked) -> None:
@@ -191,6 +198,8 @@ def audit(asked: Asked) -> None:
 
 
 def _start(given: flags.FlagValues) -> None:
+    if given.cache:
+        cache.keep_programs()
     processes.start(
         given.coordinator, given.num_processes, given.process_id, lost_after=given.lost_after
     )
