@@ -15,7 +15,7 @@ from jax_bt.data import Source
 from jax_bt.devices import processes
 from jax_bt.devices.mesh import from_first_process, make_mesh, to_global
 from jax_bt.errors import Stopped, UsageError
-from jax_bt.train import checkpoint, evaluation, initial, levels, workdir
+from jax_bt.train import checkpoint, evaluation, initial, levels, speed, workdir
 from jax_bt.train.build import build, read_data
 from jax_bt.train.finish import finish
 from jax_bt.train.memory import check_fits
@@ -141,6 +141,7 @@ def _steps(run: Run, source: Source, folder: epath.Path, profile: bool) -> tuple
             run.total_steps,
             start,
             batch_size=run.data.batch_size,
+            peak_rate=speed.peak_rate(run) if processes.is_first() else None,
             active=processes.is_first(),
         )
         traced = contextlib.nullcontext(lambda step: None)

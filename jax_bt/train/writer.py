@@ -17,7 +17,7 @@ from jax_bt.train import history
 from jax_bt.train.workdir import remote
 
 # Values that the writer adds to a line.
-OWN = {"step", "seconds", "images_per_second", "waiting"}
+OWN = {"step", "seconds", "images_per_second", "waiting", "utilisation"}
 TOLD = 0.05  # share of waiting from which it is said beside the progress
 SHOWN = 4  # values beside the progress
 UPLOAD = 60.0  # seconds between copies to a remote folder
@@ -43,6 +43,8 @@ class Writer:
       total_steps: of the whole run.
       start_step: the first step that this process takes; 0 starts the files anew.
       batch_size: global batch in images; None: lines hold no "images_per_second".
+      peak_rate: images/s at the devices' peak (``speed.peak_rate``): lines hold "utilisation", the
+        share of it; None where it is not known.
       active: False makes every method do nothing, on all processes but the first.
       stream: where the progress goes; None: standard error.
 
@@ -57,10 +59,12 @@ class Writer:
         start_step: int = 0,
         *,
         batch_size: int | None = None,
+        peak_rate: float | None = None,
         active: bool = True,
         stream: TextIO | None = None,
     ):
         self._total, self._last, self._batch_size = total_steps, start_step - 1, batch_size
+        self._peak_rate = peak_rate
         self._active, self._stream = active, stream or sys.stderr
         self._start = self._clock = time.perf_counter()
         self._timed_from: tuple[float, int] | None = None  # time and step of the first line
@@ -126,6 +130,9 @@ class Writer:
             rate, waiting = (step - self._last) * self._batch_size / passed, self._waited / passed
             record |= {"images_per_second": _short(rate), "waiting": _short(min(waiting, 1.0))}
             texts.append(f"{rate:,.0f} images/s")
+            if self._peak_rate:
+                record["utilisation"] = _short(rate / self._peak_rate)
+                texts.append(f"{rate / self._peak_rate:.0%} of the peak")
             if waiting > TOLD:
                 texts.append(f"waiting for images {min(waiting, 1.0):.0%}")
         self._clock, self._last, self._waited = now, step, 0.0

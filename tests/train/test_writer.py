@@ -115,6 +115,15 @@ def test_waiting_for_batches_is_a_share_of_the_time(folder, monkeypatch):
     assert "waiting for images 30%" in stream.getvalue().splitlines()[-1]
 
 
+def test_utilisation_is_the_share_of_the_devices_peak(folder, monkeypatch):
+    clock = iter([0.0, 60.0, 62.0])
+    monkeypatch.setattr(writer.time, "perf_counter", lambda: next(clock))
+    with Writer(folder, 2, batch_size=32, peak_rate=64.0) as made:
+        made.write(0, {})
+        made.write(1, {})  # 32 images in 2 s
+    assert [line.get("utilisation") for line in strict(folder / "metrics.jsonl")] == [None, 0.25]
+
+
 def test_seconds_go_on_where_the_kept_lines_end(folder, monkeypatch):
     clock = iter([0.0, 5.0, 9.0, 1000.0, 1002.0])
     monkeypatch.setattr(writer.time, "perf_counter", lambda: next(clock))
