@@ -17,7 +17,6 @@ from jax_bt.devices.mesh import from_first_process, make_mesh, to_global
 from jax_bt.errors import Stopped, UsageError
 from jax_bt.train import checkpoint, evaluation, initial, levels, speed, workdir
 from jax_bt.train.build import build, read_data
-from jax_bt.train.finish import finish
 from jax_bt.train.memory import check_fits
 from jax_bt.train.monitor import Monitor
 from jax_bt.train.profile import tracing
@@ -101,6 +100,8 @@ def train(
         if not first:
             return {}
         trained = jax.device_get(state.variables)
+        from jax_bt.train.finish import finish  # matplotlib: the first step need not wait for it
+
         return finish(
             run,
             source,
