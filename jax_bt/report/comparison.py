@@ -95,6 +95,7 @@ def write(folder: style.Path, groups: Sequence[Group]) -> pathlib.Path:
             page.figure(
                 folder / "curves.png",
                 "Every line is one run, over the images seen so far; repetitions share a colour.",
+                alt="Curves of the runs over the images seen.",
             )
         )
     if groups[0].differing:
