@@ -23,8 +23,7 @@ def start(*words, **options):
     return subprocess.Popen(
         [sys.executable, "-m", "jax_bt.main", *words],
         cwd=ROOT,
-        # Twelve steps: what compiles soonest ends soonest.
-        env=os.environ | {"JAX_NUM_CPU_DEVICES": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

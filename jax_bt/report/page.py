@@ -139,21 +139,31 @@ def _page(
 ) -> str:
     names = [str(summary[key]) for key in ("method", "dataset") if summary.get(key)]
     heading = html.escape(" on ".join(names).replace("_", " ") or "Report")
-    parts = [f"<h1>{heading}</h1>", _facts(summary)]
+    parts = [_facts(summary)]
     if results:
         parts.append(_table(results))
     for name, caption in CAPTIONS.items():
         picture = folder / f"{name}.png"
         if picture.exists():
-            data = base64.b64encode(picture.read_bytes()).decode("ascii")
-            parts.append(
-                f'<figure><img alt="{ALT[name]}" src="data:image/png;base64,{data}">'
-                f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-            )
+            parts.append(figure(picture, caption, alt=ALT[name]))
     if config:
         text = html.escape(json.dumps(config, indent=2, default=str))
         parts.append(f"<details><summary>Config</summary><pre>{text}</pre></details>")
-    body = "\n".join(part for part in parts if part)
+    return document(heading, parts)
+
+
+def figure(picture: pathlib.Path, caption: str, *, alt: str) -> str:
+    """A PNG inside the page, with words below, and with other words for those who cannot see it."""
+    data = base64.b64encode(picture.read_bytes()).decode("ascii")
+    return (
+        f'<figure><img alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def document(heading: str, parts: Sequence[str]) -> str:
+    """A whole page of its parts; empty ones are left out."""
+    body = "\n".join(part for part in (f"<h1>{heading}</h1>", *parts) if part)
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -15,7 +15,7 @@ from jax_bt.data.sources.base import Selection
 from jax_bt.data.sources.tfrecord import StreamRecords
 from jax_bt.devices import processes
 from jax_bt.methods import Variables
-from jax_bt.train.build import Run
+from jax_bt.train.run import Run
 from jax_bt.train.state import TrainState
 
 # Of larger splits this many examples enter the evaluations while training.

@@ -9,8 +9,8 @@ from jax_bt.data import Source
 from jax_bt.methods import Variables
 from jax_bt.report import table
 from jax_bt.train import collapse, encoder, evaluation, export, pictures, workdir
-from jax_bt.train.build import Run
 from jax_bt.train.history import rate, read, total_seconds
+from jax_bt.train.run import Run
 
 PROBES = ("online_top1", "knn_top1")  # drawn beside the loss terms
 

@@ -12,8 +12,8 @@ from jax_bt.data.sources import splits
 from jax_bt.methods import Variables
 from jax_bt.report import maps, style
 from jax_bt.train import evaluation
-from jax_bt.train.build import Run
 from jax_bt.train.evaluation import Features
+from jax_bt.train.run import Run
 
 QUERIES, NEIGHBOURS = 6, 8  # test images in the report, and training images beside each
 PAIRS = 512  # view pairs from which the cross-correlation is estimated
