@@ -3,18 +3,22 @@
 import functools
 import pathlib
 import re
+import runpy
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
+from matplotlib.image import imread
 
 from jax_bt import losses
 from jax_bt.devices.mesh import AXIS, make_mesh
 from jax_bt.plan import hlo
+from jax_bt.report import style
 
-PAGE = pathlib.Path(__file__).parents[2] / "docs" / "wire.md"
+ROOT = pathlib.Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "wire.md"
 ROWS = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) ?\| (\d+) \| (\S+) \|$", PAGE.read_text(), re.M)
 KINDS = {"reduce": "all_reduce", "gather": "all_gather", "scatter": "reduce_scatter"}
 SLICES = 256
@@ -70,3 +74,19 @@ def test_megabytes_follow_from_the_formulas():
         numbers = stated(tall if count >= width else wide, N=count, D=width)
         whole = 2 * numbers["all_reduce"] + numbers["all_gather"] + numbers["reduce_scatter"]
         assert float(megabytes) == pytest.approx(4 * whole * 31 / 32 / 1e6, abs=0.006), name
+
+
+def test_the_plot_is_of_the_table(tmp_path):
+    """Its megabytes are the table's last column; each row of a page has its line."""
+    plot = runpy.run_path(str(ROOT / "benchmarks" / "plot_wire.py"))
+    for name, tall, wide, width, megabytes in ROWS:
+        found = plot["megabytes"](tall, wide, 2048, int(width))
+        assert found == pytest.approx(float(megabytes), abs=0.006), name
+    page, pictures = tmp_path / "wire.md", [tmp_path / f"{i}.png" for i in (0, 1)]
+    for rows, picture in zip((1, 2), pictures, strict=True):
+        page.write_text("| `some_loss` | reduce `D*D` | gather `N*D` | 64 | 0 |\n" * rows)
+        plot["main"](page, picture)
+    heights = [imread(picture).shape[0] for picture in pictures]
+    assert heights[1] - heights[0] == pytest.approx(0.27 * style.DPI, abs=1.5)
+    assert "](images/wire.png)" in PAGE.read_text()
+    assert (PAGE.parent / "images" / "wire.png").stat().st_size < 60_000
