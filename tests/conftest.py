@@ -32,6 +32,7 @@ os.environ.setdefault("XLA_FLAGS", flags)
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # libtpu, where installed, is noisy otherwise
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # as main.py: without Keras, sooner there
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 # Workers and child processes (command-line and multi-process tests) share it: they inherit the
 # environment.

@@ -64,7 +64,7 @@ def test_a_run_is_stopped_goes_on_and_is_finished(tmp_path, capsys, monkeypatch)
     assert json.loads((tmp_path / "config.json").read_text())["batch_size"] == 16
     assert list((tmp_path / "tensorboard").glob("events*"))
     pictures = {path.stem for path in (tmp_path / "report").glob("*.png")}
-    assert {"losses", "correlation", "spectrum", "views", "neighbours"} <= pictures
+    assert {"losses", "rates", "correlation", "spectrum", "map", "views", "neighbours"} <= pictures
 
     assert main.run(["main", *command]) == 0
     assert capsys.readouterr().out.startswith("this run is finished; its report: ")

@@ -14,12 +14,21 @@ from jax_bt.errors import UsageError
 class BatchNorm(nn.Module):
     """Batch normalisation: y = scale * (x - mean) / sqrt(var + epsilon) + bias.
 
-    While training, mean and (biased) variance are those of the batch, in two passes and at least
-    float32; the running variance takes the unbiased one, as torch's does and Flax's does not.
-    Under ``shard_map`` the batch is that of all shards of ``axis_name``; ``group_size`` restricts
-    it to groups of consecutive shards (1: each shard by itself), and the running statistics then
-    take the mean over the groups, so that they stay the same everywhere. ``axis_name`` is not
-    looked at while initialising nor when ``train=False``.
+    While training, mean and (biased) variance are those of the batch, at least in float32; the
+    running variance takes the unbiased one, as torch's does and Flax's does not. Under
+    ``shard_map`` the batch is that of all shards of ``axis_name``; ``group_size`` restricts it to
+    groups of consecutive shards (1: each shard by itself), and the running statistics then take the
+    mean over the groups, so that they stay the same everywhere. ``axis_name`` is not looked at
+    while initialising nor when ``train=False``.
+
+    The input is read once for both statistics, and the devices reduce them together::
+
+        mean = s + E[x - s],    var = E[(x - s)^2] - E[x - s]^2,    s the running mean before.
+
+    The variance's relative error is at most 4 roundings (5e-7 in float32) times 1 + (mean - s)^2 /
+    var: that of two passes once the running mean is within a deviation or so of the batch's. While
+    it is still 0, a mean of 10 deviations costs 5e-5, one of 100 5e-3, and one of 1000 up to half.
+    A difference below its own rounding counts as that much: y is then too small, not too large.
 
     Attributes:
       momentum: share of the old running statistics that stays (torch's momentum is 1 minus it).
@@ -80,19 +89,24 @@ class BatchNorm(nn.Module):
     def _batch_statistics(self, x: Array, mean: nn.Variable, var: nn.Variable) -> tuple:
         axes = tuple(range(x.ndim - 1))
         count = x.size // x.shape[-1]
+        shift = lax.stop_gradient(mean.value).astype(x.dtype)
+        shifted = x - shift
+        moments = jnp.stack([jnp.mean(shifted, axes), jnp.mean(jnp.square(shifted), axes)])
         if self.group_size is None:
             count *= stats.axis_size(self.axis_name)
-            batch_mean, batch_var = stats.mean_and_variance(x, axes, axis_name=self.axis_name)
-            new_mean, new_var = batch_mean, batch_var
+            moments = stats.all_mean(moments, self.axis_name)
         else:
             if self.axis_name is None:
                 raise ValueError("BatchNorm: group_size needs axis_name, the mapped axis to group")
             count *= self.group_size
-            group = (self.group_size, self.axis_name)
-            batch_mean = stats.group_mean(jnp.mean(x, axes), *group)
-            batch_var = stats.group_mean(jnp.mean(jnp.square(x - batch_mean), axes), *group)
-            new_mean = stats.all_mean(batch_mean, self.axis_name)
-            new_var = stats.all_mean(batch_var, self.axis_name)
+            moments = stats.group_mean(moments, self.group_size, self.axis_name)
+        first, second = moments
+        # Where the difference is all rounding it may be anything, negative too.
+        rounding = lax.stop_gradient(4 * jnp.finfo(x.dtype).eps * jnp.square(first))
+        batch_mean, batch_var = shift + first, jnp.maximum(second - jnp.square(first), rounding)
+        new_mean, new_var = batch_mean, batch_var
+        if self.group_size is not None:
+            new_mean, new_var = stats.all_mean(jnp.stack([new_mean, new_var]), self.axis_name)
         if count < 2:
             raise UsageError(
                 f"BatchNorm: one value per channel (input {x.shape}) has no variance to train on; "

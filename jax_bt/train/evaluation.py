@@ -158,6 +158,28 @@ def _part(source: Source, split: str, most: int) -> Source:
     )
 
 
+def some(
+    run: Run, source: Source, split: str, variables: Variables, most: int
+) -> tuple[np.ndarray, np.ndarray, Source]:
+    """Features of a few examples, labelled or not.
+
+    Args:
+      run: the run.
+      source: its data set.
+      split: of the data set.
+      variables: of the encoder.
+      most: at most this many examples, evenly spaced over the split.
+
+    Returns:
+      (N, F) float32, the examples' (N,) indices in the split "part" of the data set, and that.
+    """
+    part = _part(source, split, most)
+    x, _, index = evaluate.extract(
+        functools.partial(run.represent, variables), images(run, part, "part")
+    )
+    return x, index, part
+
+
 def images(run: Run, source: Source, split: str) -> Iterator[dict[str, np.ndarray]]:
     """Batches of a split as the run's encoder sees images in evaluation."""
     return data.examples(

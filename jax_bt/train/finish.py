@@ -64,8 +64,10 @@ def finish(
         history=lines,
         terms=(*terms, *(name for name in PROBES if any(name in line for line in lines))),
         levels=levels,
+        rates=tuple(run.rates),
         **pictures.of_views(run, source, stages),
         neighbours=pictures.of_neighbours(run, source, features.get("trained")),
+        feature_map=pictures.of_map(run, source, features.get("trained"), trained),
     )
     export.leave(encoder.of_run(run, trained, run.total_steps), folder)
     workdir.write_json(folder / "summary.json", summary)  # last: it marks the run as finished

@@ -15,7 +15,7 @@ from jax_bt.train import history
 
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = "tests/whole_runs/tiny.py"
-TIMES = {"seconds", "images_per_second"}
+TIMES = {"seconds", "images_per_second", "waiting"}
 
 
 def start(workdir, *words, devices=1, **environment):
