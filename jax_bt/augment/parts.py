@@ -24,10 +24,14 @@ class Crop:
 
 @dataclasses.dataclass(frozen=True)
 class CenterCrop:
-    """Shorter side to size / fraction, then the central size x size (0.875: 256 and 224)."""
+    """Shorter side to size / fraction, then the central size x size (0.875: 256 and 224).
+
+    With `squash` the whole image becomes size x size, whatever its shape.
+    """
 
     fraction: float = 1.0
     method: str = "bicubic"
+    squash: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ from jax_bt.data.sources.base import Source
 from jax_bt.data.sources.folder import load_folder
 from jax_bt.data.sources.tfds import load_tfds
 from jax_bt.data.sources.tfds_files import is_prepared
+from jax_bt.data.sources.voc import load_voc, root_of
 from jax_bt.errors import DataError
 
 
@@ -24,10 +25,10 @@ def load(
 
     Args:
       data: ``digits`` (embedded in scikit-learn), a path of an ``.npz`` file, a path of a folder
-        of images or of a prepared TFDS data set, or the name of a TFDS data set (``cifar10``).
-        Apart from ``digits``, a folder of that name in the current directory comes first. Paths
-        may begin with ``~`` or be remote (gs://, s3://). Or a Source; or what `from_arrays` takes,
-        a mapping of splits; or the images of one split, train.
+        of images, in PASCAL VOC's layout or of a prepared TFDS data set, or the name of a TFDS data
+        set (``cifar10``). Apart from ``digits``, a folder of that name in the current directory
+        comes first. Paths may begin with ``~`` or be remote (gs://, s3://). Or a Source; or what
+        `from_arrays` takes, a mapping of splits; or the images of one split, train.
       data_dir: where TFDS data sets are prepared; None takes TFDS's default.
       download: let TFDS download and prepare a data set that is missing.
 
@@ -52,7 +53,8 @@ def load(
         if names.is_npz(path) and not files.is_folder(path):
             return load_npz(path)
         if files.is_folder(path) and not is_prepared(path):
-            return load_folder(path)
+            root = root_of(path)
+            return load_voc(path, root) if root else load_folder(path)
         if files.is_remote(path) and not is_prepared(path):
             raise DataError(f"no folder {path}: check the path")
     return load_tfds(name, data_dir, download=download)

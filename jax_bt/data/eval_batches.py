@@ -44,7 +44,8 @@ def examples(
 
     Yields:
       A dict of "image": (B, S, S, C) float32, "index": (B,) int64 and, where the split has labels,
-      "label": (B,) int32, -1 for examples without one.
+      "label": (B,) int32, -1 for examples without one, or (B, classes) where an example has several
+      labels.
 
     Raises:
       DataError: no such split, or a recipe for another number of channels; later, if too many
@@ -140,7 +141,7 @@ def _raw(records, mine: np.ndarray, batch: int) -> tf.data.Dataset:
         index, images, targets = tf.numpy_function(select, [start], (tf.int64, *kinds))
         index.set_shape([None])
         images.set_shape([None, *payload.shape[1:]])
-        targets.set_shape([None])
+        targets.set_shape([None, *(() if label is None else label.shape[1:])])
         example = {"index": index, "payload": images}
         return example if label is None else example | {"label": targets}
 

@@ -43,9 +43,11 @@ class Feed:
         self.quarantine = Quarantine(records, limit)
         if self.streamed:
             self.labelled, self.spec = records.labelled, tf.TensorSpec([], tf.string)
+            self.label = records.label
         else:
             payload, label = records.fetch(np.arange(1))
             self.labelled = label is not None
+            self.label = () if label is None else label.shape[1:]
             kind = tf.as_dtype(payload.dtype) if records.payload == "image" else tf.string
             self.spec = tf.TensorSpec(payload.shape[1:], kind)
 
@@ -58,7 +60,7 @@ class Feed:
             index.set_shape([self.local])
             seeds.set_shape([self.local, self.views, 2])
             payload.set_shape([self.local, *self.spec.shape])
-            label.set_shape([self.local])
+            label.set_shape([self.local, *self.label])
             example = {"index": index, "seeds": seeds, "payload": payload}
             return example | ({"label": label} if self.labelled else {})
 
@@ -137,5 +139,5 @@ class Feed:
     def _finished(self, index, epoch, payload, label):
         seeds = order.example_seeds(index, seed=self.seed, epoch=epoch, views=self.views)
         if not self.labelled:
-            label = np.zeros(self.local, np.int32)
+            label = np.zeros((self.local, *self.label), np.int32)
         return index, seeds.view(np.int32), payload, label

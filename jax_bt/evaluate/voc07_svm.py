@@ -11,6 +11,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.svm import LinearSVC
 from sklearn.utils.parallel import Parallel, delayed
 
+from jax_bt.errors import UsageError
 from jax_bt.evaluate._checks import present_features
 from jax_bt.evaluate._presets import Preset
 
@@ -63,6 +64,16 @@ PRESETS = {
         published={},
     ),
 }
+
+
+def check(protocol: Any, *, examples: int, counts: np.ndarray | None = None, where: str) -> None:
+    """Raises UsageError if a class has too few training examples for the folds."""
+    for k, present in enumerate(() if counts is None else counts):
+        if min(present, examples - present) < FOLDS:
+            raise UsageError(
+                f"{protocol.name}: class {k} is present in {present} of the {examples} examples of "
+                f"{where}; {FOLDS} folds need at least {FOLDS} with it and {FOLDS} without"
+            )
 
 
 def run(

@@ -50,6 +50,11 @@ def why_not(run: Run, source: Source) -> str | None:
         return "evaluate.protocols is empty"
     if source.num_classes is None:
         return f"{run.data.name} has no labels"
+    if source.several:
+        return (
+            f"{run.data.name} has several labels per image: use the command evaluate "
+            "--protocols=voc07_svm"
+        )
     for split in (run.data.probe, run.data.test):
         for name in splits.names(split):
             if name not in source.splits:
@@ -70,13 +75,20 @@ def check(run: Run, source: Source) -> None:
     """
     if why_not(run, source):
         return
-    size, counts = source.size(run.data.probe), None
+    size, examples = source.size(run.data.probe), None
     if size <= evaluate.MOST_EXAMPLES:  # reading the labels takes no time then
-        labels = source.labels(run.data.probe)
-        counts = np.unique(labels[labels >= 0], return_counts=True)[1]
+        examples = counts(source, run.data.probe)
     where = f"{run.data.name} {run.data.probe}"
     for name in run.evaluation.protocols:
-        evaluate.find(name).check(examples=size, counts=counts, where=where)
+        evaluate.find(name).check(examples=size, counts=examples, where=where)
+
+
+def counts(source: Source, split: str) -> np.ndarray:
+    """Examples of each class: (classes that occur,), or (K,) where an example has several of K."""
+    labels = source.labels(split)
+    if source.several:
+        return np.count_nonzero(labels == 1, axis=0)
+    return np.unique(labels[labels >= 0], return_counts=True)[1]
 
 
 def features(run: Run, source: Source, stages: Mapping[str, Variables]) -> dict[str, Features]:
@@ -142,6 +154,7 @@ def _part(source: Source, split: str, most: int) -> Source:
         lambda name: part,
         num_classes=source.num_classes,
         channels=source.channels,
+        several=source.several,
     )
 
 

@@ -64,7 +64,9 @@ def write(
         "card": json.loads(encoder.card.to_json()),
     }
     if first:
-        _prepare(folder, meta, source.has_labels(split))
+        labelled = source.has_labels(split)
+        label = (source.num_classes or 1,) if source.several else ()
+        _prepare(folder, meta, (size, *label) if labelled else None)
     from_first_process(make_mesh(), np.array(0))  # the others wait until the files are there
     features = np.lib.format.open_memmap(folder / FEATURES, mode="r+")
     labels = None
@@ -108,7 +110,7 @@ def write(
     return meta
 
 
-def _prepare(folder: pathlib.Path, meta: dict[str, Any], labelled: bool) -> None:
+def _prepare(folder: pathlib.Path, meta: dict[str, Any], label: tuple[int, ...] | None) -> None:
     """Makes the files, or checks that those of an interrupted call are of the same features."""
     path = folder / META
     try:
@@ -126,8 +128,8 @@ def _prepare(folder: pathlib.Path, meta: dict[str, Any], labelled: bool) -> None
         shape = (meta["examples"], meta["width"])
         features = np.lib.format.open_memmap(folder / FEATURES, "w+", np.float32, shape)
         features[:] = np.nan
-        if labelled:
-            labels = np.lib.format.open_memmap(folder / LABELS, "w+", np.int64, shape[:1])
+        if label is not None:
+            labels = np.lib.format.open_memmap(folder / LABELS, "w+", np.int64, label)
             labels[:] = -1
         path.write_text(json.dumps(meta, indent=2) + "\n")
     except OSError as error:

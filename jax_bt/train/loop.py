@@ -62,6 +62,8 @@ def train(
         download=reads.download,
     )
     classes = source.num_classes if source.has_labels(reads.train) else None
+    if source.several:  # the classifier beside the encoder takes one class per example
+        classes = None
     shape = {"channels": source.channels, "classes": classes}
     run = build(c, mesh, train_size=source.size(reads.train), **shape)
     identity = {**source.fingerprint(reads.train), **shape}

@@ -20,6 +20,7 @@ from jax_bt.devices import processes
 from jax_bt.devices.mesh import make_mesh
 from jax_bt.errors import UsageError
 from jax_bt.report import table
+from jax_bt.train import evaluation
 from jax_bt.train.encoder import Encoder
 from jax_bt.train.workdir import write_json
 
@@ -61,19 +62,32 @@ def check(task: Task, names: Sequence[str]) -> list[evaluate.Protocol]:
         source.size(split)
     where = f"{source.name} {task.train}"
     for protocol in found:
-        if protocol.labels == "several":
+        if protocol.labels == "none":
+            continue
+        for split in (task.train, task.test):
+            if not source.has_labels(split):
+                raise UsageError(
+                    f"--protocols: {protocol.name} needs labels, and {source.name} {split} has none"
+                )
+        if protocol.labels == "several" and not source.several:
             raise UsageError(
                 f"--protocols: {protocol.name} needs several labels per example (present or absent "
-                f"by class), and {source.name} has one: call jax_bt.evaluate.voc07_svm.run on "
-                "features and a label matrix of your own"
+                f"by class), and {source.name} has one: give a data set such as PASCAL VOC 2007"
             )
-        if protocol.labels == "class" and not source.has_labels(task.train):
-            raise UsageError(f"--protocols: {protocol.name} needs labels, and {where} has none")
+        if protocol.labels == "class" and source.several:
+            raise UsageError(
+                f"--protocols: {protocol.name} needs one label per example, and {source.name} has "
+                "several: use voc07_svm"
+            )
+        if source.several and not all(evaluation.counts(source, task.test)):
+            raise UsageError(
+                f"--protocols: {protocol.name} needs an example of each class in "
+                f"{source.name} {task.test}, whose precision means nothing otherwise"
+            )
     size = source.size(task.train)
     counts = None
     if size <= evaluate.MOST_EXAMPLES and source.has_labels(task.train):
-        labels = source.labels(task.train)
-        counts = np.unique(labels[labels >= 0], return_counts=True)[1]
+        counts = evaluation.counts(source, task.train)
     for protocol in found:
         protocol.check(examples=size, counts=counts, where=where)
     return found
@@ -170,7 +184,7 @@ def _settings(task: Task, protocol: evaluate.Protocol) -> dict[str, Any]:
 def _run(task: Task, protocol: evaluate.Protocol, place: epath.Path) -> dict[str, Any]:
     mesh, needs = make_mesh(), protocol.module.NEEDS
     if needs == "features":
-        arrays = _features(task)
+        arrays = _features(task, protocol.preset)
         return protocol.module.run(*arrays, protocol.preset, mesh=mesh)
     preset = protocol.preset
     if task.epochs is not None:
@@ -198,23 +212,30 @@ def _run(task: Task, protocol: evaluate.Protocol, place: epath.Path) -> dict[str
     )
 
 
-def _features(task: Task) -> tuple[np.ndarray, ...]:
+def _features(task: Task, preset: Any) -> tuple[np.ndarray, ...]:
     """(train_x, train_y, test_x, test_y) of the examples that have a label."""
     arrays: list[np.ndarray] = []
     mesh = make_mesh()
     apply = task.encoder.apply()
     for split in (task.train, task.test):
-        x, y, _ = evaluate.extract(apply, _images(task, split), mesh)
+        images = _images(task, split, squash=getattr(preset, "squash", False))
+        x, y, _ = evaluate.extract(apply, images, mesh)
         y = np.full(len(x), -1) if y is None else y
-        arrays += [x[y >= 0], y[y >= 0]] if (y >= 0).any() else [x, y]
+        known = (y >= 0).reshape(len(y), -1).any(axis=1)
+        arrays += [x[known], y[known]] if known.any() else [x, y]
     return tuple(arrays)
 
 
-def _images(task: Task, split: str) -> Iterator[dict[str, np.ndarray]]:
+def _images(task: Task, split: str, *, squash: bool = False) -> Iterator[dict[str, np.ndarray]]:
+    card = task.encoder.card
+    recipe = card.evaluation
+    if squash:
+        parts = (augment.CenterCrop(method=card.eval_method, squash=True),)
+        recipe = dataclasses.replace(recipe, parts=parts)
     return data.examples(
         task.source,
         split,
-        recipe=task.encoder.card.evaluation,
+        recipe=recipe,
         batch=task.batch,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
@@ -271,6 +292,7 @@ def _subset(task: Task) -> Source:
         num_classes=source.num_classes,
         class_names=source.class_names,
         channels=source.channels,
+        several=source.several,
     )
 
 

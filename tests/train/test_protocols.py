@@ -1,13 +1,15 @@
 """Named protocols on an encoder and a data set: checked first, recorded, resumed."""
 
+import dataclasses
 import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
-from jax_bt import data, evaluate, models
+from jax_bt import augment, data, evaluate, models
 from jax_bt.errors import DataError, UsageError
 from jax_bt.train import protocols
 from jax_bt.train.encoder import Encoder
@@ -41,6 +43,65 @@ def test_features_are_evaluated_as_by_hand(task, tmp_path):
     stored = json.loads((tmp_path / "knn-digits" / "results.json").read_text())
     assert stored == record
     assert "knn" in protocols.text([record])
+
+
+@pytest.fixture(scope="module")
+def voc(tmp_path_factory):
+    """A folder in VOC's layout: 16 and 8 images of two classes, one of them difficult in each."""
+    root = tmp_path_factory.mktemp("voc")
+    (root / "JPEGImages").mkdir()
+    lists = root / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    labels = np.where(random.random((24, 2)) < 0.5, 1, -1)
+    labels[[3, 20], [0, 1]] = 0
+    for i, (cat, _) in enumerate(labels):
+        colour = np.clip(random.normal(128 + 40 * cat, 30, (1 + i % 2, 2, 3)), 0, 255)
+        image = Image.fromarray(colour.astype(np.uint8)).resize((16, 8 + 8 * (i % 2)))
+        image.save(root / "JPEGImages" / f"{i:06d}.jpg")
+    for split, members in (("trainval", range(16)), ("test", range(16, 24))):
+        (lists / f"{split}.txt").write_text("".join(f"{i:06d}\n" for i in members))
+        for name, column in zip(("cat", "dog"), labels.T, strict=True):
+            lines = "".join(f"{i:06d} {column[i]}\n" for i in members)
+            (lists / f"{name}_{split}.txt").write_text(lines)
+    return data.load(root), labels
+
+
+def _by_hand(task, source, labels, parts):
+    """mAP from features of the same images, with the labels that the lists were written from."""
+    recipe = dataclasses.replace(task.encoder.card.evaluation, parts=parts)
+    arrays, ours = [], np.select([labels == 0, labels == -1], [-1, 0], 1)
+    for split, rows in (("trainval", slice(16)), ("test", slice(16, 24))):
+        batches = data.examples(source, split, recipe=recipe, batch=8)
+        arrays += [evaluate.extract(task.encoder.apply(), batches)[0], ours[rows]]
+    protocol = evaluate.find("voc07_svm")
+    return protocol.module.run(*arrays, protocol.preset)["map"]
+
+
+def test_several_labels_per_image_are_evaluated_as_by_hand(task, voc, tmp_path):
+    source, labels = voc
+    several = protocols.Task(task.encoder, source, "trainval", "test", batch=8)
+    names = ["voc07_svm", "voc07_svm_vissl"]
+    plain, squashed = protocols.run(several, names, tmp_path)
+    centre = augment.CenterCrop(1.0, "bilinear")
+    assert plain["results"]["map"] == pytest.approx(_by_hand(task, source, labels, (centre,)))
+    whole = dataclasses.replace(centre, squash=True)
+    assert squashed["results"]["map"] == pytest.approx(_by_hand(task, source, labels, (whole,)))
+    assert "87.5" in protocols.text([plain])
+
+
+@pytest.mark.parametrize(
+    ("splits", "name", "answer"),
+    [
+        (("trainval", "test"), "knn", "knn needs one label per example, and .* has several"),
+        (("trainval", "test"), "linear_sgd", "linear_sgd needs one label per example"),
+        (("trainval[:3]", "test"), "voc07_svm", "class 0 is present in . of the 3 examples"),
+        (("trainval", "test[:1]"), "voc07_svm", "needs an example of each class in"),
+    ],
+)
+def test_several_labels_that_do_not_fit_are_told(task, voc, splits, name, answer, tmp_path):
+    with pytest.raises(UsageError, match=answer):
+        protocols.run(protocols.Task(task.encoder, voc[0], *splits), [name], tmp_path)
 
 
 def test_results_are_not_made_twice_and_not_mixed_up(task, tmp_path, monkeypatch):

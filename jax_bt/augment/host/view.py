@@ -110,7 +110,8 @@ def _crop(
         before = recipe.parts[: recipe.crop_index]
         image = ops.to_image(_apply(ops.from_image(image), recipe, before, seed))
     if isinstance(part, CenterCrop):
-        where = resize.center(tf.shape(image), recipe.size, part.fraction)
+        squash, shape = part.squash, tf.shape(image)
+        where = {} if squash else resize.center(shape, recipe.size, part.fraction)
     else:
         where = {"box": crop_box.random_box(tf.shape(image), part, crop_box.uniforms(seed)[1])}
     size = (recipe.size, recipe.size)

@@ -22,6 +22,8 @@ class Source:
       num_classes: None without labels.
       class_names: None where unknown.
       channels: of the images as batches hold them; one channel is repeated three times and is 3.
+      several: whether an example has several labels, one per class: 1 present, 0 absent, -1
+        difficult objects only.
       unlabelled: the splits without labels, in a data set that has some.
       notes: lines about what was passed over, for `describe`.
     """
@@ -35,6 +37,7 @@ class Source:
         num_classes: int | None = None,
         class_names: tuple[str, ...] | None = None,
         channels: int = 3,
+        several: bool = False,
         unlabelled: Collection[str] = (),
         notes: Sequence[str] = (),
     ):
@@ -42,6 +45,7 @@ class Source:
         self.num_classes = num_classes
         self.class_names = class_names
         self.channels = channels
+        self.several = several
         self._sizes = dict(sizes)
         self._open_split = open_split
         self._unlabelled = frozenset(unlabelled if num_classes else sizes)
@@ -67,6 +71,8 @@ class Source:
         if self.num_classes and self.class_names:
             some = ", ".join(self.class_names[:3])
             parts[-1] += f" ({some}{', ...' if self.num_classes > 3 else ''})"
+        if self.several:
+            parts[-1] += ", several labels per image"
         if self.channels != 3:
             parts.append(f"{self.channels} channels")
         return "\n".join((f"{self.name}: {', '.join(parts)}", *self._notes))
@@ -81,7 +87,10 @@ class Source:
         return any(name not in self._unlabelled for name, _, _ in pieces)
 
     def labels(self, split: str) -> np.ndarray | None:
-        """(size,) int32 labels by example index, -1 where there is none; None without labels."""
+        """(size,) int32 labels by example index, -1 where there is none; None without labels.
+
+        Of a data set with several labels per example (size, classes): 1, 0, or -1 for difficult.
+        """
         return self.records(split).labels()
 
     def fingerprint(self, split: str) -> dict[str, int | str]:

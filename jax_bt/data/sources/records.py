@@ -11,6 +11,8 @@ from jax_bt.data import order
 
 # The label of examples without one, in a split or a sum of splits that has labels elsewhere.
 UNLABELLED = -1
+# Labels of several classes per example, one per class; an example without labels has -1 for all.
+PRESENT, ABSENT, DIFFICULT = 1, 0, -1
 SAMPLED = 256  # the content of this many images enters a fingerprint
 
 
@@ -29,11 +31,14 @@ class Records(Protocol):
         ...
 
     def fetch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """(B,) indices to (B, ...) payload and (B,) int32 labels, None without labels."""
+        """(B,) indices to (B, ...) payload and int32 labels, None without labels.
+
+        Labels are (B,) classes, or (B, K) of several classes per example.
+        """
         ...
 
     def labels(self) -> np.ndarray | None:
-        """(size,) int32, None without labels."""
+        """(size,) or (size, K) int32, None without labels."""
         ...
 
     def describe(self, index: int) -> str:
@@ -114,29 +119,33 @@ class Selection:
             offset += len(members)
 
     @functools.cached_property
-    def _labelled(self) -> bool:
-        return any(records.fetch(np.arange(1))[1] is not None for records, _ in self.pieces)
+    def _unknown(self) -> np.ndarray | None:
+        """The label of an example without one; None if no piece has labels."""
+        first = (records.fetch(np.arange(1))[1] for records, _ in self.pieces)
+        known = next((label for label in first if label is not None), None)
+        return None if known is None else np.full(known.shape[1:], UNLABELLED, np.int32)
 
     def fetch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         index = np.asarray(index)
         found = [(here, *records.fetch(inner)) for here, records, inner in self._locate(index)]
         _, first, _ = found[0]
         payloads = np.empty((len(index), *first.shape[1:]), first.dtype)
-        targets = np.full(len(index), UNLABELLED, np.int32)
+        unknown = np.int32(UNLABELLED) if self._unknown is None else self._unknown
+        targets = np.tile(unknown, (len(index), *[1] * unknown.ndim))
         for here, payload, target in found:
             payloads[here] = payload
             if target is not None:
                 targets[here] = target
-        return payloads, targets if self._labelled else None
+        return payloads, None if self._unknown is None else targets
 
     def labels(self) -> np.ndarray | None:
-        if not self._labelled:
+        if (unknown := self._unknown) is None:
             return None
         parts = []
         for records, members in self.pieces:
             labels = records.labels()
-            unknown = np.full(len(members), UNLABELLED, np.int32)
-            parts.append(unknown if labels is None else labels[members])
+            none = np.tile(unknown, (len(members), *[1] * unknown.ndim))
+            parts.append(none if labels is None else labels[members])
         return np.concatenate(parts)
 
     def describe(self, index: int) -> str:

@@ -1,6 +1,7 @@
 """Opens data sets prepared by TensorFlow Datasets."""
 
 import os
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +11,7 @@ from jax_bt.data.damaged import reason
 from jax_bt.data.decode import decode
 from jax_bt.data.options import pipeline_options, worker_count
 from jax_bt.data.sources.base import Source
-from jax_bt.data.sources.records import ArrayRecords
+from jax_bt.data.sources.records import ABSENT, DIFFICULT, PRESENT, UNLABELLED, ArrayRecords
 from jax_bt.data.sources.tfds_files import open_builder, unreadable
 from jax_bt.data.sources.tfrecord import Shard, StreamRecords
 from jax_bt.errors import DataError
@@ -23,15 +24,68 @@ MEMORY_LIMIT = 2**30  # bytes
 SKIP = {"image": tfds.decode.SkipDecoding()}
 
 
+class Labels(NamedTuple):
+    """Which features of a data set are its labels.
+
+    Attributes:
+      keys: ("label",); ("labels",) for several classes per example, or ("labels",
+        "labels_no_difficult") where those of difficult objects only are told apart; () for none.
+      kind: the classes; None for none.
+    """
+
+    keys: tuple[str, ...]
+    kind: tfds.features.ClassLabel | None
+
+    @property
+    def several(self) -> bool:
+        """Whether an example has several labels."""
+        return "labels" in self.keys
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of an example's label: (), or (K,) for several of K classes."""
+        return (self.kind.num_classes,) if self.several and self.kind else ()
+
+    def of(self, example: dict[str, Any]) -> tf.Tensor:
+        """The int32 label of an example in a graph; UNLABELLED without labels."""
+        if not self.several:
+            return tf.cast(example.get("label", UNLABELLED), tf.int32)
+        classes = tf.range(self.shape[0], dtype=tf.int64)[:, None]
+        marked, sure = (
+            tf.reduce_any(classes == tf.cast(example[key], tf.int64), axis=1)
+            for key in (self.keys[0], self.keys[-1])
+        )
+        return tf.where(sure, PRESENT, tf.where(marked, DIFFICULT, ABSENT))
+
+    def of_arrays(self, example: dict[str, Any]) -> np.ndarray | int:
+        """`of` without TensorFlow, which would take longer than the reading."""
+        if not self.several:
+            return example["label"]
+        label = np.full(self.shape, ABSENT, np.int32)
+        label[example[self.keys[0]]] = DIFFICULT
+        label[example[self.keys[-1]]] = PRESENT
+        return label
+
+
+def _labels(features: dict[str, Any]) -> Labels:
+    if isinstance(features.get("label"), tfds.features.ClassLabel):
+        return Labels(("label",), features["label"])
+    names = ("labels", "labels_no_difficult")
+    inner = {name: getattr(features.get(name), "feature", None) for name in names}
+    keys = tuple(n for n, kind in inner.items() if isinstance(kind, tfds.features.ClassLabel))
+    return Labels(keys, inner["labels"]) if "labels" in keys else Labels((), None)
+
+
 class RandomAccessRecords:
     """A split stored as ArrayRecord, read by index."""
 
     payload = "bytes"
 
-    def __init__(self, builder: tfds.core.DatasetBuilder, split: str, labelled: bool):
+    def __init__(self, builder: tfds.core.DatasetBuilder, split: str, labels: Labels):
         self._version = version(builder, split)
         self._data = builder.as_data_source(split, decoders=SKIP)
-        self.labelled = labelled
+        self._labels, self.labelled = labels, bool(labels.keys)
+        self.label = labels.shape
         self.where = f"{builder.name}, split {split!r}"
         self.size = len(self._data)
 
@@ -40,7 +94,8 @@ class RandomAccessRecords:
             found = self._data.__getitems__([int(i) for i in index])
         except Exception as error:  # the reader is C++ and raises RuntimeError for most
             raise DataError(unreadable(self.where, error)) from error
-        if any(None in example.values() for example in found):  # what is behind the end of a file
+        # What is behind the end of a file is None.
+        if any(value is None for example in found for value in example.values()):
             raise DataError(unreadable(self.where, "a file is cut short"))
         images = np.empty(len(found), object)
         images[:] = [example["image"] for example in found]
@@ -56,14 +111,16 @@ class RandomAccessRecords:
 
         def fetch(start):
             columns = tf.numpy_function(some, [start], (tf.int64, tf.string, tf.int32))
-            for column in columns:
-                column.set_shape([None])
+            for column, shape in zip(columns, ((), (), self.label), strict=True):
+                column.set_shape([None, *shape])
             return tuple(columns)
 
         return tf.data.Dataset.range(0, self.size, 1024).map(fetch).unbatch()
 
     def _targets(self, found) -> np.ndarray | None:
-        return np.array([e["label"] for e in found], np.int32) if self.labelled else None
+        if not self.labelled:
+            return None
+        return np.array([self._labels.of_arrays(e) for e in found], np.int32)
 
     def labels(self) -> np.ndarray | None:
         if not self.labelled:
@@ -118,8 +175,8 @@ def load_tfds(
         raise DataError(
             f"TFDS data set {name!r} has images of float32: prepare it with images of uint8"
         )
-    label = features.get("label")
-    labelled = isinstance(label, tfds.features.ClassLabel)
+    labels = _labels(features)
+    kind = labels.kind
     size = (*features["image"].shape[:2], 3)
     random_access = info.file_format in (
         tfds.core.FileFormat.ARRAY_RECORD,
@@ -131,7 +188,7 @@ def load_tfds(
     as_pixels = small and None not in size and count * int(np.prod(size)) <= MEMORY_LIMIT
 
     def open_split(split: str):
-        stored = (RandomAccessRecords if random_access else _stream)(builder, split, labelled)
+        stored = (RandomAccessRecords if random_access else _stream)(builder, split, labels)
         if as_pixels:
             try:
                 return _in_memory(stored, size)
@@ -148,18 +205,19 @@ def load_tfds(
         name,
         {split: info.splits[split].num_examples for split in info.splits},
         open_split,
-        num_classes=label.num_classes if labelled else None,
-        class_names=tuple(label.names) if labelled and label.names else None,
+        num_classes=kind.num_classes if kind else None,
+        class_names=tuple(kind.names) if kind and kind.names else None,
+        several=labels.several,
     )
 
 
-def _stream(builder: tfds.core.DatasetBuilder, split: str, labelled: bool) -> StreamRecords:
-    keep = ("image", "label") if labelled else ("image",)
+def _stream(builder: tfds.core.DatasetBuilder, split: str, labels: Labels) -> StreamRecords:
+    keep = ("image", *labels.keys)
     wanted = tfds.features.FeaturesDict({key: builder.info.features[key] for key in keep})
 
     def parse(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         example = wanted.deserialize_example(record, decoders=SKIP)
-        return example["image"], tf.cast(example.get("label", -1), tf.int32)
+        return example["image"], labels.of(example)
 
     shards, first = [], 0
     for part in builder.info.splits[split].file_instructions:
@@ -167,7 +225,14 @@ def _stream(builder: tfds.core.DatasetBuilder, split: str, labelled: bool) -> St
         shards.append(Shard(os.fspath(part.filename), part.skip, count, first))
         first += count
     where = f"{builder.name}, split {split!r}"
-    return StreamRecords(tuple(shards), parse, labelled, where, version(builder, split))
+    return StreamRecords(
+        tuple(shards),
+        parse,
+        bool(labels.keys),
+        where,
+        version(builder, split),
+        label=labels.shape,
+    )
 
 
 def _in_memory(
@@ -179,7 +244,7 @@ def _in_memory(
     if size:
         dataset = dataset.map(lambda i, e, y: (i, decode(e), y), num_parallel_calls=workers)
     images = np.empty((stored.size, *(size or ())), np.uint8 if size else object)
-    targets = np.empty(stored.size, np.int32)
+    targets = np.empty((stored.size, *stored.label), np.int32)
     dataset = dataset.batch(1024).with_options(pipeline_options(workers))
     for index, image, label in dataset.as_numpy_iterator():
         images[index], targets[index] = image, label

@@ -28,10 +28,11 @@ class StreamRecords:
 
     Args:
       shards: where its records are.
-      parse: serialised record to (encoded image, int32 label).
+      parse: serialised record to (encoded image, int32 label of the shape ``label``).
       labelled: whether the label means anything.
       where: data set and split, for messages.
       version: name, version and size of the split.
+      label: () for one class per example, (K,) for several of K.
     """
 
     shards: Sequence[Shard]
@@ -40,6 +41,7 @@ class StreamRecords:
     where: str
     version: bytes = b""
     payload: str = "bytes"
+    label: tuple[int, ...] = ()
 
     # CYCLE files are read at a time, sixteen records from each; the shuffle buffer then holds
     # BUFFER encoded images (ImageNet: 110 kB each, 1.8 GB).
@@ -82,10 +84,10 @@ class StreamRecords:
         return images, np.array([found[int(i)][1] for i in index], np.int32)
 
     def labels(self) -> np.ndarray | None:
-        """(size,) int32; reads the whole split."""
+        """(size, *label) int32; reads the whole split."""
         if not self.labelled:
             return None
-        targets = np.empty(self.size, np.int32)
+        targets = np.empty((self.size, *self.label), np.int32)
         for index, label in self.in_order().map(lambda i, _, y: (i, y)).batch(4096):
             targets[index.numpy()] = label
         return targets

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from jax_bt import augment
 from jax_bt.augment.choices import parameters
@@ -140,6 +141,15 @@ def test_evaluation_is_torchvisions_resize_and_center_crop(golden, name):
     windows = np.stack([unit[y : y + 64, x : x + 64] for y, x in data["windows"]])
     np.testing.assert_allclose(windows[1:2], data[f"{name}/tensor_float"], atol=2e-6)
     assert np.abs(windows * 255 - data[f"{name}/pil"]).max() < 1.01
+
+
+def test_a_squashed_image_is_pillows_whole_image_resized():
+    image = np.random.default_rng(0).integers(0, 256, (40, 90, 3), np.uint8)
+    recipe = augment.Recipe(16, (augment.CenterCrop(0.5, "bilinear", squash=True),))
+    unit = make(recipe)(image, tf.constant([0, 0])) * np.array(recipe.std, np.float32)
+    expected = Image.fromarray(image).resize((16, 16), Image.Resampling.BILINEAR)
+    # Pillow rounds to 8 bits after each of its two passes.
+    assert np.abs((unit + recipe.mean) * 255 - np.asarray(expected)).max() < 1.01
 
 
 def test_images_of_ten_channels_and_sixteen_bits():
