@@ -6,6 +6,7 @@ python -m jax_bt.main plan --config=... --topology=v5e:4x8        memory, time a
 python -m jax_bt.main features --workdir=... --split=test --output=DIR     features of a split
 python -m jax_bt.main evaluate --workdir=... --protocols=knn,linear_sgd     what it is worth
 python -m jax_bt.main audit MODULE:FUNCTION     is a loss right on 1, 2, 4 and 8 devices?
+python -m jax_bt.main compare RUN RUN ... --output=DIR     runs beside each other, on one page
 python -m jax_bt.main export --workdir=... --format=torchvision --output=encoder.pth
 
 --config is a file, or the name of a config that comes with the package; NAME:smoke is the same at
@@ -24,12 +25,14 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from jax_bt import errors, flag_errors
-from jax_bt.devices import processes
+from jax_bt.devices import cache, processes
 
 TEXT, WHOLE, NUMBER = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_float
 FLAGS = {
     "workdir": (TEXT, None, "Folder of the run; runs/<config name> by default."),
     "allow_config_change": (flags.DEFINE_bool, False, "Go on though the config has changed."),
+    "profile": (flags.DEFINE_bool, False, "Trace a few steps, for TensorBoard."),
+    "cache": (flags.DEFINE_bool, True, "Keep compiled programs; --nocache compiles anew."),
     "coordinator": (TEXT, None, "HOST:PORT of process 0; SLURM and TPU pods tell it."),
     "num_processes": (WHOLE, None, "Number of processes of the run; 1: this one by itself."),
     "process_id": (WHOLE, None, "Number of this process, from 0."),
@@ -46,7 +49,7 @@ FLAGS = {
     "subset": (TEXT, None, "evaluate: a list of names that restricts the training split."),
     "epochs": (WHOLE, None, "evaluate: in place of a protocol's own number."),
     "layer": (TEXT, "pooled", "features: pooled, layer1 to layer4, or embedding (with --step)."),
-    "format": (TEXT, "torchvision", "export: torchvision, timm, safetensors, npz, detectron2, ..."),
+    "format": (TEXT, "torchvision", "export: torchvision, timm, safetensors, npz, onnx, ..."),
     "topology": (TEXT, None, "plan: the TPU slice, e.g. v5e:4x8."),
     "train_size": (WHOLE, None, "plan: number of training examples, without the data set."),
     "effort": (TEXT, "low", "plan: low compiles fast, normal as training does."),
@@ -75,7 +78,12 @@ def train(asked: Asked) -> None:
     from jax_bt.train.loop import train
 
     folder = given.workdir or pathlib.Path("runs") / asked.name
-    train(asked.config, folder, allow_config_change=given.allow_config_change)
+    train(
+        asked.config,
+        folder,
+        allow_config_change=given.allow_config_change,
+        profile=given.profile,
+    )
 
 
 def views(asked: Asked) -> None:
@@ -160,6 +168,16 @@ def export(asked: Asked) -> None:
     print(f"{given.format}: {export.export(_encoder(given), given.format, given.output)}")
 
 
+def compare(asked: Asked) -> None:
+    """Puts runs beside each other: a table here, and a page with their curves."""
+    from jax_bt.report import comparison, table
+    from jax_bt.train.compare import compare
+
+    folder = asked.flags.output or "comparison"
+    print(table.text(comparison.rows(compare(asked.words, folder))))
+    print(f"page: {pathlib.Path(folder) / 'index.html'}")
+
+
 def audit(asked: Asked) -> None:
     """Says whether value and gradient of a loss are the global batch's on several devices."""
     if len(asked.words) != 1:
@@ -180,6 +198,8 @@ def audit(asked: Asked) -> None:
 
 
 def _start(given: flags.FlagValues) -> None:
+    if given.cache:
+        cache.keep_programs()
     processes.start(
         given.coordinator, given.num_processes, given.process_id, lost_after=given.lost_after
     )
@@ -220,8 +240,10 @@ COMMANDS = {
     "evaluate": evaluate,
     "features": features,
     "export": export,
+    "compare": compare,
     "audit": audit,
 }
+TAKE_WORDS = ("audit", "compare")
 
 
 def parse(argv: list[str]) -> Asked | None:
@@ -250,7 +272,7 @@ def parse(argv: list[str]) -> Asked | None:
             c.lock()  # a file that failed to load only says so when it is touched
     except Exception as error:  # absl and ml_collections raise many kinds
         raise errors.UsageError(flag_errors.explain(line, error)) from error
-    if words[0] not in COMMANDS or (len(words) > 1 and words[0] != "audit"):
+    if words[0] not in COMMANDS or (len(words) > 1 and words[0] not in TAKE_WORDS):
         raise errors.UsageError(
             f"unknown command {' '.join(words)!r}: use one of {', '.join(COMMANDS)}"
         )
@@ -296,6 +318,8 @@ def main(argv: list[str]) -> int:
     # arrive as exceptions. JAX sets this to 1 when it is imported.
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    # Keras, a third of the time of its import, is then not imported with it.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     code = run(argv)
     processes.finish(code)
     return code

@@ -28,8 +28,11 @@ FLAGS = {
 flags = " ".join(f"--{flag}={value}" for flag, value in FLAGS.items() if known(flag))
 os.environ.setdefault("XLA_FLAGS", flags)
 
+# Hundreds of small programs run once each: plain machine code takes half of the time to make.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # libtpu, where installed, is noisy otherwise
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # as main.py: without Keras, sooner there
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 # Workers and child processes (command-line and multi-process tests) share it: they inherit the
 # environment.
@@ -49,14 +52,6 @@ from helpers.golden import GOLDEN  # noqa: E402
 def golden():
     """Loads a golden file by name: ``golden("barlow_loss_8x16")["z_a"]``."""
     return lambda name: np.load(GOLDEN / f"{name}.npz")
-
-
-@pytest.fixture(scope="module")
-def quick_compilation():
-    """Hundreds of small programs run once each: plain machine code halves the time they take."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -72,6 +72,7 @@ def main() -> int:
     options = parser.parse_args()
     draw = random.Random(options.seed)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="soak"))
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # twelve steps: compiled soonest
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder / "cache"))
 
     def start(workdir):

@@ -41,6 +41,8 @@ DOORS = {
     "flax.linen": ["models/"],
     "sklearn": ["data/", "evaluate/"],
     "safetensors": ["weights/"],
+    "jax2onnx": ["weights/"],
+    "onnxruntime": ["weights/"],
     "tensorboardX": ["train/writer.py"],
     "tqdm": ["train/features.py", "train/writer.py"],
     "torch": [],

@@ -3,6 +3,7 @@
 from jax_bt.evaluate._features import extract as extract
 from jax_bt.evaluate._online import online_init as online_init
 from jax_bt.evaluate._online import online_loss as online_loss
+from jax_bt.evaluate._planes import planes as planes
 from jax_bt.evaluate._protocols import Protocol as Protocol
 from jax_bt.evaluate._protocols import check_protocol as check_protocol
 from jax_bt.evaluate._protocols import find as find

@@ -15,8 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from jax_bt.errors import UsageError
 from jax_bt.evaluate._checks import labelled_features
@@ -183,6 +181,10 @@ def _accuracy(train_x, train_y, test_x, test_y, c, max_iter) -> float:
         raise ValueError(f"c must be positive, got {c}")
     if len(np.unique(train_y)) < 2:
         raise ValueError(f"train_y holds only the class {train_y[0]}; a probe needs at least two")
+    # It takes a second to import, for which the first step of a run need not wait.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     probe = LogisticRegression(C=c, max_iter=max_iter)
     with warnings.catch_warnings():
         # The accuracy settles long before the loss: the bound is a budget, not a failure.

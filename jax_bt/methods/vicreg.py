@@ -15,7 +15,7 @@ from jax_bt.methods._context import Context
 from jax_bt.methods._momentum import init_target as init_target
 from jax_bt.methods._momentum import update_target as update_target
 from jax_bt.methods._networks import Networks, Outputs, Variables
-from jax_bt.methods._options import Positive, Weight, Widths
+from jax_bt.methods._options import CountOrZero, Positive, Weight, Widths
 from jax_bt.models.heads import MLP
 
 LEAST_SCALE = 0.1  # deviation of the embeddings, which the variance term holds near gamma = 1
@@ -28,14 +28,18 @@ def heads(
     predictor: Widths = (),
     bias: bool = True,
     norm: bool = True,
+    activation: str = "relu",
+    iter_norm: CountOrZero = 0,
 ) -> dict[str, Any]:
     """The expander is Barlow Twins' projector with biases in its hidden layers (reference code).
 
     ``predictor`` widths add a second such net behind it. ``norm=False`` leaves batch norm out of
-    both (Table 4).
+    both (Table 4). VIbCReg's expander has ``activation="gelu"`` and whitens its outputs by
+    ``models.IterNorm`` in ``iter_norm`` groups of dimensions (64 in solo-learn; 0: not at all).
     """
-    mlp = functools.partial(MLP, hidden_bias=bias, norm=norm)
-    return _branches.heads(mlp(projector), mlp(predictor))
+    mlp = functools.partial(MLP, hidden_bias=bias, norm=norm, activation=activation)
+    whitened = {"output_norm": "iterative", "output_groups": iter_norm} if iter_norm else {}
+    return _branches.heads(mlp(projector, **whitened), mlp(predictor))
 
 
 def loss(
@@ -54,15 +58,18 @@ def loss(
     form: str = "auto",
     normalize: str = "none",
     halve_variance: bool = True,
+    correlation: bool = False,
     precision: str | None = "highest",
 ) -> tuple[Array, Outputs]:
     """Takes ``losses.vicreg`` of the views; all options but the first are its keywords.
 
     With a predictor, ``stop_gradient`` or a momentum encoder the invariance is the mean over the
     ordered pairs of one view's prediction and another view's target. Variance and covariance stay
-    those of the trained networks' embeddings.
+    those of the trained networks' embeddings. ``correlation=True``, ``halve_variance=False`` and
+    ``covariance_weight=200`` are VIbCReg (Lee and Aune 2021, https://arxiv.org/abs/2109.00783).
     """
-    if invariance_weight != variance_weight or variance_weight <= covariance_weight:
+    heavy = not correlation and variance_weight <= covariance_weight  # correlations are over D^2
+    if invariance_weight != variance_weight or heavy:
         warnings.warn(
             f"vicreg with weights ({invariance_weight:g}, {variance_weight:g}, "
             f"{covariance_weight:g}): the first two should be equal and above the third, or "
@@ -79,6 +86,7 @@ def loss(
         form=form,
         normalize=normalize,
         halve_variance=halve_variance,
+        correlation=correlation,
         precision=precision,
     )
     out = _branches.run(networks, variables, target, views, stop_gradient=stop_gradient)

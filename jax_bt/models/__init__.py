@@ -9,6 +9,7 @@ from jax_bt.models import resnet as resnet
 from jax_bt.models import text as text
 from jax_bt.models import vit as vit
 from jax_bt.models._batch_norm import BatchNorm as BatchNorm
+from jax_bt.models._iter_norm import IterNorm as IterNorm
 from jax_bt.models.convnext import ConvNeXt as ConvNeXt
 from jax_bt.models.heads import MLP as MLP
 from jax_bt.models.heads import Linear as Linear

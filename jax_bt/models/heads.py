@@ -1,5 +1,6 @@
 """Defines the heads trained beside the encoder: projectors, predictors and prototypes."""
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -7,10 +8,13 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax import Array
 
+from jax_bt.errors import UsageError
 from jax_bt.models._batch_norm import BatchNorm
 from jax_bt.models._init import linear_uniform
+from jax_bt.models._iter_norm import IterNorm
 
-OUTPUT_NORMS = ("none", "affine", "scale", "plain")
+OUTPUT_NORMS = ("none", "affine", "scale", "plain", "iterative")
+ACTIVATIONS = {"relu": nn.relu, "gelu": functools.partial(nn.gelu, approximate=False)}
 
 
 class Linear(nn.Module):
@@ -42,15 +46,17 @@ class Linear(nn.Module):
 
 
 class MLP(nn.Module):
-    """A projector or predictor: (Linear - BatchNorm - ReLU) repeated, then Linear.
+    """A projector or predictor: (Linear - BatchNorm - activation) repeated, then Linear.
 
     Attributes:
       widths: of every layer, the last being the result's; (8192, 8192, 8192) for Barlow Twins.
       hidden_bias: bias on all Linear but the last (its batch norm makes it redundant).
       output_bias: bias on the last Linear.
       output_norm: after the last Linear: "none", or batch norm, "affine", with "scale" only (as
-        SimCLR has it), or "plain", without scale and shift.
+        SimCLR has it), or "plain", without scale and shift, or "iterative": ``IterNorm``.
+      output_groups: groups of dimensions which "iterative" whitens, each by itself.
       norm: batch norm after all Linear but the last.
+      activation: "relu" or "gelu" (exact, as torch's).
       axis_name: mapped axis whose shards share batch statistics, or None.
       norm_group: consecutive shards that share batch statistics; None for all.
       dtype: of the computation; None takes the wider of input and parameters.
@@ -61,7 +67,9 @@ class MLP(nn.Module):
     hidden_bias: bool = False
     output_bias: bool = False
     output_norm: str = "none"
+    output_groups: int = 64
     norm: bool = True
+    activation: str = "relu"
     axis_name: str | None = None
     norm_group: int | None = None
     dtype: Any = None
@@ -79,6 +87,8 @@ class MLP(nn.Module):
             raise ValueError(
                 f"output_norm={self.output_norm!r} is not one of {', '.join(OUTPUT_NORMS)}"
             )
+        if self.activation not in ACTIVATIONS:
+            raise UsageError(f"activation={self.activation!r}: use {' or '.join(ACTIVATIONS)}")
         if not self.widths:
             raise ValueError("widths is empty: an MLP has at least one layer")
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
@@ -88,10 +98,12 @@ class MLP(nn.Module):
             x = Linear(width, use_bias=self.hidden_bias, name=f"linear_{i}", **types)(x)
             if self.norm:
                 x = BatchNorm(name=f"bn_{i}", **over, **types)(x, train)
-            x = nn.relu(x)
+            x = ACTIVATIONS[self.activation](x)
         last = len(hidden)
         x = Linear(out, use_bias=self.output_bias, name=f"linear_{last}", **types)(x)
-        if self.output_norm != "none":
+        if self.output_norm == "iterative":
+            x = IterNorm(self.output_groups, name=f"bn_{last}", **over, **types)(x, train)
+        elif self.output_norm != "none":
             learned = {
                 "use_scale": self.output_norm != "plain",
                 "use_bias": self.output_norm == "affine",

@@ -146,7 +146,12 @@ class ResNet(nn.Module):
         x = conv(filters, *_window(*stems[self.stem], dims), name="conv1")(x)
         x = nn.relu(norm(name="bn1")(x, train))
         if self.stem == "imagenet":
-            x = nn.max_pool(x, *_window(3, 2, 1, dims))  # pads with -inf
+            window, strides, padding = _window(3, 2, 1, dims)  # pads with -inf
+            if not train:
+                # Apart, as jax2onnx needs it, and XLA joins them; in training it would keep a copy.
+                x = jnp.pad(x, ((0, 0), *padding, (0, 0)), constant_values=-jnp.inf)
+                padding = "VALID"
+            x = nn.max_pool(x, window_shape=window, strides=strides, padding=padding)
         self.sow("intermediates", "stem", x)
 
         for stage, blocks in enumerate(self.stage_sizes):

@@ -16,7 +16,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from jax_bt.errors import UsageError
 from jax_bt.plan import chips
-from jax_bt.train.build import Run
+from jax_bt.train.run import Run
 
 PyTree = Any
 SIMULATED = "cpu (simulated)"

@@ -6,7 +6,7 @@ import jax
 
 from jax_bt.plan import chips, hlo, loops
 from jax_bt.plan.program import SIMULATED, Program
-from jax_bt.train.build import Run
+from jax_bt.train.run import Run
 
 PyTree = Any
 

@@ -3,7 +3,7 @@
 from jax_bt import data
 from jax_bt.data.sources import splits
 from jax_bt.errors import DataError, UsageError
-from jax_bt.train.build import Data
+from jax_bt.train.run import Data
 
 # The TFDS catalogue's numbers of examples.
 KNOWN = {

@@ -1,10 +1,11 @@
-"""Draws the loss and its terms over the steps."""
+"""Draws the loss, its terms and the learning rates over the steps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from jax_bt.report import style
@@ -32,22 +33,73 @@ def losses(
     curves = {term: values for term, values in curves.items() if np.isfinite(values).any()}
     if not curves:
         raise ValueError(f"the history has no finite value of {', '.join(terms) or 'no term'}")
-    columns = min(len(curves), 3)
-    rows = -(-len(curves) // columns)
-    panel = (style.WIDTH - 2 * style.MARGIN - 0.35 - 0.75 * (columns - 1) - 0.4) / columns
-    figure = style.figure_with(
-        1.0 + 2.75 * rows,
-        "Loss terms",
-        "over the steps of training: each written value, and the running mean",
+    figure, panels = _panels(
+        curves, "Loss terms", "over the steps of training: each written value, and the running mean"
     )
-    for i, (term, values) in enumerate(curves.items()):
-        left = style.MARGIN + 0.35 + (i % columns) * (panel + 0.75)
-        axes = style.axes_at(figure, left, 1.2 + 2.75 * (i // columns), panel, 1.95)
-        axes.set_title(term, loc="left", size=10.5, weight="bold", color=style.INK, pad=7)
+    for axes, (term, values) in zip(panels, curves.items(), strict=True):
         _curve(axes, steps, values, style.INK if term == "loss" else style.BLUE)
         if term == "loss" and levels:
             _levels(axes, levels)
     style.save(figure, path)
+
+
+def rates(path: style.Path, history: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """Draws every learning rate over the steps, one panel per rate, with its peak.
+
+    Args:
+      path: of the PNG.
+      history: records with "step" and the rates.
+      names: of the rates; one that no record holds is left out.
+
+    Raises:
+      ValueError: no record holds any of them.
+    """
+    curves = {name: [r for r in history if r.get(name) is not None] for name in names}
+    curves = {name: records for name, records in curves.items() if records}
+    if not curves:
+        raise ValueError(f"the history has no value of {', '.join(names) or 'no rate'}")
+    figure, panels = _panels(
+        curves, "Learning rates", "over the steps of training, and their peaks"
+    )
+    for axes, (name, records) in zip(panels, curves.items(), strict=True):
+        steps, values = (np.array([r[key] for r in records], float) for key in ("step", name))
+        axes.plot(steps, values, color=style.BLUE, lw=2)
+        peak = int(np.argmax(values))
+        axes.plot(steps[peak], values[peak], "o", color=style.BLUE, ms=7, mec="white", mew=1.5)
+        axes.annotate(
+            f"{values[peak]:.3g} at step {steps[peak]:,.0f}",
+            (steps[peak], values[peak]),
+            xytext=(8, 4),
+            textcoords="offset points",
+            color=style.BLUE,
+            weight="bold",
+            size=9,
+        )
+        axes.set_ylim(0, 1.15 * values[peak] or 1)
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        _over_steps(axes, steps)
+    style.save(figure, path)
+
+
+def _panels(names: Collection[str], title: str, subtitle: str) -> tuple[Figure, list[Axes]]:
+    """A figure with one panel per name, up to three in a row."""
+    columns = min(len(names), 3)
+    rows = -(-len(names) // columns)
+    panel = (style.WIDTH - 2 * style.MARGIN - 0.35 - 0.75 * (columns - 1) - 0.4) / columns
+    figure, panels = style.figure_with(1.0 + 2.75 * rows, title, subtitle), []
+    for i, name in enumerate(names):
+        left = style.MARGIN + 0.35 + (i % columns) * (panel + 0.75)
+        axes = style.axes_at(figure, left, 1.2 + 2.75 * (i // columns), panel, 1.95)
+        axes.set_title(name, loc="left", size=10.5, weight="bold", color=style.INK, pad=7)
+        panels.append(axes)
+    return figure, panels
+
+
+def _over_steps(axes: Axes, steps: np.ndarray) -> None:
+    axes.set_xlim(steps.min(), max(steps.max(), steps.min() + 1))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    axes.set_xlabel("step", color=style.MUTED, size=9)
 
 
 def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, color: str) -> None:
@@ -86,10 +138,7 @@ def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, color: str) -> Non
         size=9,
         annotation_clip=False,
     )
-    axes.set_xlim(steps.min(), max(steps.max(), steps.min() + 1))
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-    axes.set_xlabel("step", color=style.MUTED, size=9)
+    _over_steps(axes, steps)
 
 
 def _levels(axes: Axes, levels: Mapping[str, float]) -> None:

@@ -12,20 +12,34 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from jax_bt.evaluate import cells
-from jax_bt.report import charts, curves, sheets, style, table
+from jax_bt.report import charts, curves, maps, sheets, style, table
 
 NAME = "index.html"
 TERMS = ("loss", "invariance", "variance", "covariance", "redundancy")
+ALT = {
+    "results": "Accuracy of every kind of features under every protocol",
+    "losses": "The loss and its terms over the steps",
+    "rates": "The learning rates over the steps",
+    "correlation": "Cross-correlation of the two views' embeddings before and after training",
+    "spectrum": "Share of variance along each principal direction before and after training",
+    "map": "Test images as points by their features: principal components and t-SNE",
+    "views": "Augmented views of some images",
+    "neighbours": "Test images and their nearest training images",
+}
 CAPTIONS = {
     "results": "The same kNN and linear probes on every kind of features. With few labels a class "
     "the features have to do the work: that is where pretraining shows.",
     "losses": "Each term on its own scale. Dashed: the loss of identical views, of independent "
     "views and of embeddings that are all one point, at this batch and width.",
+    "rates": "Each on its own scale, as the schedule set it at the written steps.",
     "correlation": "Rows are dimensions of the first view's embedding, columns of the second's. "
     "A blue diagonal says that both views of an image agree; white elsewhere says that each "
     "dimension tells something the others do not.",
     "spectrum": "The dot marks where 90 % of the variance is reached. A line that drops at once is "
     "a collapse: all images along a few directions.",
+    "map": "On the left the plane of the largest variance; on the right t-SNE, which keeps "
+    "neighbours together, while distances between groups mean nothing. Groups of one colour say "
+    "that the features separate the classes, of which training knew nothing.",
     "views": "Random crops, shifts and colours of one image. What differs between them is what the "
     "encoder learns to ignore.",
     "neighbours": "No label took part in training; whether they agree shows what the encoder "
@@ -42,6 +56,8 @@ def write(
     spectra: tuple[ArrayLike, ArrayLike] | None = None,
     views: Sequence[ArrayLike] | None = None,
     neighbours: Mapping[str, Any] | None = None,
+    feature_map: Mapping[str, Any] | None = None,
+    rates: Sequence[str] = (),
     results: Sequence[Mapping[str, Any]] | None = None,
     levels: Mapping[str, float] | None = None,
     summary: Mapping[str, Any] | None = None,
@@ -61,6 +77,8 @@ def write(
       spectra: (before, after), each a vector of ``diagnostics.spectrum``.
       views: one (N, S, S, C) array per view, normalised.
       neighbours: keyword arguments of ``report.sheets.neighbours``, images normalised.
+      feature_map: keyword arguments of ``report.maps.feature_map``, images normalised.
+      rates: names of the learning rates in the history.
       results: records of ``evaluate.compare``; None takes those of the summary.
       levels: losses to compare with, by name (``train.levels``).
       summary: what summary.json holds.
@@ -87,8 +105,11 @@ def write(
         "losses": history
         and terms
         and functools.partial(curves.losses, history=history, terms=terms, levels=levels),
+        "rates": history and rates and _with(curves.rates, history, rates),
         "correlation": correlations and _with(charts.correlation, *correlations),
         "spectrum": spectra and _with(charts.spectrum, *spectra),
+        "map": feature_map
+        and functools.partial(maps.feature_map, **feature_map, mean=mean, std=std),
         "views": views and functools.partial(sheets.contact_sheet, views=views, mean=mean, std=std),
         "neighbours": neighbours
         and functools.partial(sheets.neighbours, **neighbours, mean=mean, std=std),
@@ -106,7 +127,7 @@ def write(
     return page
 
 
-def _with(draw: Callable[..., None], *arrays: ArrayLike) -> Callable[[pathlib.Path], None]:
+def _with(draw: Callable[..., None], *arrays: Any) -> Callable[[pathlib.Path], None]:
     return lambda path: draw(path, *arrays)
 
 
@@ -118,21 +139,31 @@ def _page(
 ) -> str:
     names = [str(summary[key]) for key in ("method", "dataset") if summary.get(key)]
     heading = html.escape(" on ".join(names).replace("_", " ") or "Report")
-    parts = [f"<h1>{heading}</h1>", _facts(summary)]
+    parts = [_facts(summary)]
     if results:
         parts.append(_table(results))
     for name, caption in CAPTIONS.items():
         picture = folder / f"{name}.png"
         if picture.exists():
-            data = base64.b64encode(picture.read_bytes()).decode("ascii")
-            parts.append(
-                f'<figure><img alt="{name}" src="data:image/png;base64,{data}">'
-                f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-            )
+            parts.append(figure(picture, caption, alt=ALT[name]))
     if config:
         text = html.escape(json.dumps(config, indent=2, default=str))
         parts.append(f"<details><summary>Config</summary><pre>{text}</pre></details>")
-    body = "\n".join(part for part in parts if part)
+    return document(heading, parts)
+
+
+def figure(picture: pathlib.Path, caption: str, *, alt: str) -> str:
+    """A PNG inside the page, with words below, and with other words for those who cannot see it."""
+    data = base64.b64encode(picture.read_bytes()).decode("ascii")
+    return (
+        f'<figure><img alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def document(heading: str, parts: Sequence[str]) -> str:
+    """A whole page of its parts; empty ones are left out."""
+    body = "\n".join(part for part in (f"<h1>{heading}</h1>", *parts) if part)
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'

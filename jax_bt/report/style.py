@@ -19,6 +19,11 @@ INK, MUTED, RULE = "#1d2733", "#667482", "#d8dee4"
 BLUE, ORANGE, GREY = "#0b66b2", "#d9730d", "#8c98a4"
 KIND = {"raw_pixels": ORANGE, "untrained": GREY, "trained": BLUE}
 SPARE = ("#6a3d9a", "#117733", "#aa4466", "#44aa99")  # for other kinds of features
+# Of classes, in the order of labels: P. Tol's muted scheme and one more.
+CLASSES = (
+    *("#332288", "#cc6677", "#117733", "#88ccee", "#ddcc77"),
+    *("#aa4499", "#44aa99", "#882255", "#999933", "#667482"),
+)
 DIVERGING = LinearSegmentedColormap.from_list(
     "orange_white_blue", ["#7a3200", ORANGE, "#f6c9a0", "#ffffff", "#a9cdea", BLUE, "#06305a"]
 )

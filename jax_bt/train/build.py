@@ -4,194 +4,19 @@ ConfigDict ends here. Everything below takes a ``Run`` or explicit arguments.
 """
 
 import dataclasses
-import functools
 import json
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from jax_bt import augment, config, evaluate, methods, models, optim
 from jax_bt.devices.mesh import AXIS, check_divides
 from jax_bt.errors import UsageError
-from jax_bt.methods import Method, Networks, Variables
-from jax_bt.train.state import TrainState
-from jax_bt.train.step import Augment, Step, init_state, make_train_step
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """What a run reads.
-
-    Attributes:
-      name: data set, folder or file, as the user wrote it.
-      data_dir: where TFDS data sets are prepared, or None for TFDS's default.
-      download: let TFDS download and prepare a missing data set.
-      train: split to train on.
-      probe: split whose labels the probes see.
-      test: split to evaluate on.
-      batch_size: examples per step, over all devices.
-      seed: of order and views.
-      recipes: one augmentation recipe per view.
-      recipe: what the recipes are called.
-      on_device: whether the compiled step does what follows the crop.
-    """
-
-    name: str
-    data_dir: str | None
-    download: bool
-    train: str
-    probe: str
-    test: str
-    batch_size: int
-    seed: int
-    recipes: tuple[augment.Recipe, ...]
-    recipe: str
-    on_device: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Checkpoints:
-    """When a run saves, and how many checkpoints stay: fields as in ``config.FIELDS``."""
-
-    every_steps: int
-    every_minutes: float | None
-    keep: int
-    keep_every: int | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Initial:
-    """What a run starts from: fields as in ``config.FIELDS``."""
-
-    weights: str | None
-    parts: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """How a run is evaluated: fields as in ``config.FIELDS``."""
-
-    protocols: tuple[str, ...]
-    baselines: bool
-    batch_size: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """A config made concrete.
-
-    Attributes:
-      method: the method with its options.
-      networks: encoder and heads.
-      optimizer: an optax transformation.
-      rates: learning-rate schedules by name, for the log.
-      mesh: the mesh of all devices.
-      data: what the run reads.
-      initial: the weights it starts from.
-      checkpoints: when it saves.
-      evaluation: how it is evaluated.
-      total_steps: updates of the whole run.
-      steps_per_epoch: updates of one pass; the incomplete last batch is dropped.
-      gradient_scale: factor on the gradient.
-      skip_nonfinite: number of non-finite updates that may be left out; None for none.
-      log_every: steps between lines of the log.
-      classes: number of classes of the classifier beside the encoder; None for no classifier.
-      evaluate_every: steps between evaluations while training; None for none.
-      diagnostics_every: steps between signals of collapse, a multiple of ``log_every``; 0: never.
-      record: the config as JSON types, to be kept with the run.
-    """
-
-    method: Method
-    networks: Networks
-    optimizer: optim.GradientTransformation
-    rates: dict[str, optim.schedules.Schedule]
-    mesh: Mesh
-    data: Data
-    initial: Initial
-    checkpoints: Checkpoints
-    evaluation: Evaluation
-    total_steps: int
-    steps_per_epoch: int
-    gradient_scale: float
-    skip_nonfinite: int | None
-    log_every: int
-    diagnostics_every: int
-    classes: int | None
-    evaluate_every: int | None
-    record: dict[str, Any]
-
-    def init_state(self) -> TrainState:
-        """The state of step 0; a function of the config and its seed alone."""
-        return init_state(
-            self.method,
-            self.networks,
-            self.optimizer,
-            self.mesh,
-            seed=self.data.seed,
-            total_steps=self.total_steps,
-            classes=self.classes,
-        )
-
-    @functools.cached_property
-    def train_step(self) -> Step:
-        """The training step, traced and compiled when it is first called."""
-        return make_train_step(
-            self.method,
-            self.networks,
-            self.optimizer,
-            self.mesh,
-            total_steps=self.total_steps,
-            gradient_scale=self.gradient_scale,
-            diagnostics_every=self.diagnostics_every,
-            skip_nonfinite=self.skip_nonfinite is not None,
-            augment=self._augment() if self.data.on_device else None,
-        )
-
-    @functools.cached_property
-    def represent(self) -> Callable[[Variables, jax.Array], jax.Array]:
-        """(variables, normalised images) -> representations, compiled once per shape."""
-        return jax.jit(self.networks.represent)
-
-    def trace(self) -> tuple[str, ...]:
-        """Traces the step, so that what does not fit together shows before a run has begun.
-
-        Returns:
-          The names of the loss and its terms.
-
-        Raises:
-          UsageError: a value that a head, a loss or an optimiser refuses.
-        """
-        _, metrics = jax.eval_shape(self.train_step, *self.abstract())
-        return ("loss", *(name for name in metrics.terms if name != "loss"))
-
-    def abstract(self) -> tuple[TrainState, dict[str, Any]]:
-        """State and batch of a step as shapes and dtypes."""
-        count = self.data.batch_size
-        dtype = jnp.uint8 if self.data.on_device else jnp.float32
-        channels = self.networks.inputs[2]
-        views = tuple(
-            jax.ShapeDtypeStruct((count, recipe.size, recipe.size, channels), dtype)
-            for recipe in self.data.recipes
-        )
-        index = jax.ShapeDtypeStruct((count,), jnp.uint32)
-        batch: dict[str, Any] = {"views": views, "index": index}
-        if self.classes is not None:
-            batch["label"] = jax.ShapeDtypeStruct((count,), jnp.int32)
-        return jax.eval_shape(self.init_state), batch
-
-    def _augment(self) -> Augment:
-        """What follows the crop: keyed by (seed, epoch, example index, view)."""
-
-        def make(batch: dict[str, Any], key: jax.Array, step: jax.Array) -> tuple[jax.Array, ...]:
-            key = jax.random.fold_in(key, step // self.steps_per_epoch)
-            return augment.device.views(batch["views"], batch["index"], self.data.recipes, key)
-
-        return make
+from jax_bt.methods import Method
+from jax_bt.train.run import Checkpoints, Data, Evaluation, Initial, Run
 
 
 def build(

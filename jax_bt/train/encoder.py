@@ -18,7 +18,8 @@ from jax_bt.devices.mesh import make_mesh, replicated, sharded
 from jax_bt.errors import UsageError, WeightsError
 from jax_bt.methods import Variables
 from jax_bt.train import checkpoint, workdir
-from jax_bt.train.build import Run, build
+from jax_bt.train.build import build
+from jax_bt.train.run import Run
 from jax_bt.weights import Card
 
 WEIGHTS, CARD = "encoder.safetensors", "card.json"

@@ -15,7 +15,7 @@ from jax_bt.data.sources.base import Selection
 from jax_bt.data.sources.tfrecord import StreamRecords
 from jax_bt.devices import processes
 from jax_bt.methods import Variables
-from jax_bt.train.build import Run
+from jax_bt.train.run import Run
 from jax_bt.train.state import TrainState
 
 # Of larger splits this many examples enter the evaluations while training.
@@ -143,6 +143,28 @@ def _part(source: Source, split: str, most: int) -> Source:
         num_classes=source.num_classes,
         channels=source.channels,
     )
+
+
+def some(
+    run: Run, source: Source, split: str, variables: Variables, most: int
+) -> tuple[np.ndarray, np.ndarray, Source]:
+    """Features of a few examples, labelled or not.
+
+    Args:
+      run: the run.
+      source: its data set.
+      split: of the data set.
+      variables: of the encoder.
+      most: at most this many examples, evenly spaced over the split.
+
+    Returns:
+      (N, F) float32, the examples' (N,) indices in the split "part" of the data set, and that.
+    """
+    part = _part(source, split, most)
+    x, _, index = evaluate.extract(
+        functools.partial(run.represent, variables), images(run, part, "part")
+    )
+    return x, index, part
 
 
 def images(run: Run, source: Source, split: str) -> Iterator[dict[str, np.ndarray]]:

@@ -14,6 +14,7 @@ from jax_bt.errors import UsageError
 from jax_bt.train.encoder import CARD, WEIGHTS, Encoder, load
 from jax_bt.train.workdir import remote, write_whole
 from jax_bt.weights.detectron2_configs import configs
+from jax_bt.weights.write_onnx import check_packages, write_onnx
 from jax_bt.weights.write_pth import write_pth
 
 FORMATS = {
@@ -23,6 +24,7 @@ FORMATS = {
     "npz": ".npz",
     "detectron2": ".pkl",
     "stablehlo": ".stablehlo",
+    "onnx": ".onnx",
 }
 
 
@@ -52,13 +54,16 @@ def check_output(form: str, output: str | os.PathLike[str]) -> pathlib.Path:
     """The path to write to; refused before anything is loaded.
 
     Raises:
-      UsageError: an unknown format, another suffix, or a folder that does not exist.
+      UsageError: an unknown format, another suffix, a folder that does not exist, or packages that
+        "onnx" needs.
     """
     if form not in FORMATS:
         raise UsageError(f"--format={form}: choose one of {', '.join(FORMATS)}")
     path = pathlib.Path(output).expanduser()
     if path.suffix != FORMATS[form] or not path.parent.is_dir():
         raise UsageError(f"--output={output}: give a {FORMATS[form]} file in a folder that exists")
+    if form == "onnx":
+        check_packages()
     return path
 
 
@@ -70,8 +75,9 @@ def export(encoder: Encoder, form: str, output: str | os.PathLike[str]) -> pathl
       form: "torchvision" or "timm" (a .pth that torch.load reads, by those names, which for a
         ResNet are the same), "safetensors" and "npz" (torchvision's names for a ResNet, timm's for
         others), "detectron2" (of a ResNet: pickle, and its three config files
-        beside it) or "stablehlo" (the forward pass with its weights, from normalised images (b, S,
-        S, C) float32 to features, for jax.export.deserialize on a CPU, GPU or TPU).
+        beside it), "stablehlo" (the forward pass with its weights, from normalised images (b, S,
+        S, C) float32 to features, for jax.export.deserialize on a CPU, GPU or TPU) or "onnx" (the
+        same for onnxruntime, in float32, from "images" to "features").
       output: path of the file.
 
     Returns:
@@ -79,7 +85,7 @@ def export(encoder: Encoder, form: str, output: str | os.PathLike[str]) -> pathl
 
     Raises:
       UsageError: an unknown format, or a path that cannot be written.
-      WeightsError: an encoder that the format does not know.
+      WeightsError: an encoder that the format does not know, or features that "onnx" changed.
     """
     path = check_output(form, output)
     write: dict[str, Callable[[], object]] = {
@@ -91,6 +97,7 @@ def export(encoder: Encoder, form: str, output: str | os.PathLike[str]) -> pathl
         "npz": lambda: np.savez(path, **encoder.state_dict()),
         "detectron2": lambda: _detectron2(encoder, path),
         "stablehlo": lambda: path.write_bytes(_stablehlo(encoder)),
+        "onnx": lambda: _onnx(encoder, path),
     }
     try:
         write[form]()
@@ -118,3 +125,13 @@ def _stablehlo(encoder: Encoder) -> bytes:
     forward = jax.jit(lambda x: encoder.module.apply(encoder.variables, x, train=False))
     made = jax.export.export(forward, platforms=("cpu", "cuda", "tpu"))(images)
     return bytes(made.serialize())
+
+
+def _onnx(encoder: Encoder, path: pathlib.Path) -> None:
+    module = encoder.module.clone(dtype=jnp.float32)  # runtimes on a CPU lack bfloat16
+    size, channels = encoder.card.image_size, len(encoder.card.mean)
+    write_onnx(
+        path,
+        lambda x: module.apply(encoder.variables, x, train=False),
+        (size, size, channels),
+    )

@@ -9,8 +9,8 @@ from jax_bt.data import Source
 from jax_bt.methods import Variables
 from jax_bt.report import table
 from jax_bt.train import collapse, encoder, evaluation, export, pictures, workdir
-from jax_bt.train.build import Run
 from jax_bt.train.history import rate, read, total_seconds
+from jax_bt.train.run import Run
 
 PROBES = ("online_top1", "knn_top1")  # drawn beside the loss terms
 
@@ -64,8 +64,10 @@ def finish(
         history=lines,
         terms=(*terms, *(name for name in PROBES if any(name in line for line in lines))),
         levels=levels,
+        rates=tuple(run.rates),
         **pictures.of_views(run, source, stages),
         neighbours=pictures.of_neighbours(run, source, features.get("trained")),
+        feature_map=pictures.of_map(run, source, features.get("trained"), trained),
     )
     export.leave(encoder.of_run(run, trained, run.total_steps), folder)
     workdir.write_json(folder / "summary.json", summary)  # last: it marks the run as finished

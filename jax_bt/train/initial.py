@@ -15,8 +15,8 @@ from jax_bt.errors import WeightsError
 from jax_bt.methods import Variables
 from jax_bt.models import vit
 from jax_bt.train import workdir
-from jax_bt.train.build import Run
 from jax_bt.train.encoder import load
+from jax_bt.train.run import Run
 from jax_bt.train.state import TrainState
 
 PyTree = Any

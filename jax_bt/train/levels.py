@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 
 from jax_bt.methods import Context, Networks
-from jax_bt.train.build import Run
+from jax_bt.train.run import Run
 
 LARGEST = 2**25  # numbers per view; above, the levels would take seconds and memory
 

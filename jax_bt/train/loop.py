@@ -14,12 +14,13 @@ from jax_bt import config, data
 from jax_bt.data import Source
 from jax_bt.devices import processes
 from jax_bt.devices.mesh import from_first_process, make_mesh, to_global
-from jax_bt.errors import Stopped
-from jax_bt.train import checkpoint, evaluation, initial, levels, workdir
-from jax_bt.train.build import Run, build, read_data
-from jax_bt.train.finish import finish
+from jax_bt.errors import Stopped, UsageError
+from jax_bt.train import checkpoint, evaluation, initial, levels, speed, workdir
+from jax_bt.train.build import build, read_data
 from jax_bt.train.memory import check_fits
 from jax_bt.train.monitor import Monitor
+from jax_bt.train.profile import tracing
+from jax_bt.train.run import Run
 from jax_bt.train.state import TrainState
 from jax_bt.train.stopping import Stopping, signals
 from jax_bt.train.workdir import Status
@@ -32,6 +33,7 @@ def train(
     *,
     images: Source | Mapping[str, Any] | np.ndarray | None = None,
     allow_config_change: bool = False,
+    profile: bool = False,
 ) -> dict[str, Any]:
     """Trains, evaluates and reports; goes on where an earlier call in the folder stopped.
 
@@ -42,6 +44,7 @@ def train(
       folder: the run's folder (the workdir).
       images: data in memory, in place of the data set that the config names.
       allow_config_change: go on although config or data differ from what the folder records.
+      profile: write a trace of a few steps beside the TensorBoard events.
 
     Returns:
       What ``summary.json`` holds; nothing on all but the first process.
@@ -66,6 +69,8 @@ def train(
     evaluation.check(run, source)
     terms = run.trace()  # before the folder records a config that cannot be traced
     folder = workdir.path(folder)
+    if profile and workdir.remote(folder):
+        raise UsageError("--profile writes to a local folder: choose another --workdir")
     holding = workdir.held(folder) if first else contextlib.nullcontext()
     with holding, workdir.writing(folder):
         status = Status.FRESH
@@ -91,10 +96,12 @@ def train(
         compared = levels.levels(run) if first else {}
         if compared:
             print(levels.text(compared, run))
-        untrained, state = _steps(run, source, folder)
+        untrained, state = _steps(run, source, folder, profile and first)
         if not first:
             return {}
         trained = jax.device_get(state.variables)
+        from jax_bt.train.finish import finish  # matplotlib: the first step need not wait for it
+
         return finish(
             run,
             source,
@@ -106,7 +113,7 @@ def train(
         )
 
 
-def _steps(run: Run, source: Source, folder: epath.Path) -> tuple[Any, TrainState]:
+def _steps(run: Run, source: Source, folder: epath.Path, profile: bool) -> tuple[Any, TrainState]:
     """Takes all steps that are left; returns the variables of step 0 and the last state, saved."""
     keep = {"keep": run.checkpoints.keep, "keep_every": run.checkpoints.keep_every}
     with checkpoint.opened(folder / "checkpoints", **keep) as manager:
@@ -135,9 +142,13 @@ def _steps(run: Run, source: Source, folder: epath.Path) -> tuple[Any, TrainStat
             run.total_steps,
             start,
             batch_size=run.data.batch_size,
+            peak_rate=speed.peak_rate(run) if processes.is_first() else None,
             active=processes.is_first(),
         )
-        with signals() as received, writer:
+        traced = contextlib.nullcontext(lambda step: None)
+        if profile:
+            traced = tracing(folder / "tensorboard", start, run.total_steps)
+        with signals() as received, writer, traced as before:
             monitor = Monitor(
                 writer,
                 run.rates,
@@ -148,8 +159,14 @@ def _steps(run: Run, source: Source, folder: epath.Path) -> tuple[Any, TrainStat
                 last_good=lambda: checkpoint.newest_step(manager),
             )
             for step in range(start, run.total_steps):
-                batch = to_global(run.mesh, step_input(run, next(batches)))
-                state, metrics = run.train_step(state, batch)
+                before(step)
+                with writer.waiting():
+                    loaded = next(batches)
+                batch = to_global(run.mesh, step_input(run, loaded))
+                with jax.transfer_guard(
+                    "disallow"
+                ):  # nothing else may travel between host and device
+                    state, metrics = run.train_step(state, batch)
                 evaluated = {}
                 if run.evaluate_every and (step + 1) % run.evaluate_every == 0:
                     with writer.saving():

@@ -8,7 +8,7 @@ import time
 from jax_bt import augment, data, report
 from jax_bt.data.options import worker_count
 from jax_bt.errors import UsageError
-from jax_bt.train.build import Data
+from jax_bt.train.run import Data
 
 SECONDS = 5.0  # duration of the measurement
 

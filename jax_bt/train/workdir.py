@@ -184,6 +184,26 @@ def prepare(
     return Status.UNFINISHED if recorded or reached else Status.FRESH
 
 
+def record(folder: epath.Path) -> dict[str, Any] | None:
+    """The config that a folder's run was started with, as JSON types, or None.
+
+    Raises:
+      WorkdirError: it is damaged or cannot be read.
+    """
+    return _read(folder / CONFIG)
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"encoder": {"width": 1}} as {"encoder.width": 1}."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
 def summary(folder: epath.Path) -> dict[str, Any] | None:
     """The summary of a finished run, or None.
 
@@ -260,7 +280,7 @@ def _differing(
     A field that is new since the record counts unless it has its default. One that is no longer
     there is named in a warning.
     """
-    old, new, default = _flat(recorded), _flat(now), _flat(defaults)
+    old, new, default = flat(recorded), flat(now), flat(defaults)
     if gone := old.keys() - new.keys():
         words = {name: f"{old[name]} recorded" for name in sorted(gone)}
         warnings.warn(f"ignoring fields that no longer exist: {_shown(words)}", stacklevel=3)
@@ -272,17 +292,6 @@ def _differing(
 
 
 _ABSENT = object()
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"encoder": {"width": 1}} as {"encoder.width": 1}."""
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 def _shown(changes: Mapping[str, str]) -> str:

@@ -16,7 +16,9 @@ from etils import epath
 from jax_bt.train import history
 from jax_bt.train.workdir import remote
 
-OWN = {"step", "seconds", "images_per_second"}  # values that the writer adds to each line
+# Values that the writer adds to a line.
+OWN = {"step", "seconds", "images_per_second", "waiting", "utilisation"}
+TOLD = 0.05  # share of waiting from which it is said beside the progress
 SHOWN = 4  # values beside the progress
 UPLOAD = 60.0  # seconds between copies to a remote folder
 
@@ -30,7 +32,8 @@ class Writer:
     one line per 5 % or ten minutes, whichever is first, without control characters.
 
     Each step appears once: resuming at step s drops the lines of steps >= s. "seconds" goes on from
-    the last line kept. "images_per_second" is measured between two lines, without ``saving``.
+    the last line kept. "images_per_second" is measured between two lines, without ``saving``;
+    "waiting" is the share of that time inside ``waiting``.
 
     Files in an object store cannot grow: for a remote folder both are written to a temporary
     folder and copied every minute, before each checkpoint and at the end.
@@ -40,6 +43,8 @@ class Writer:
       total_steps: of the whole run.
       start_step: the first step that this process takes; 0 starts the files anew.
       batch_size: global batch in images; None: lines hold no "images_per_second".
+      peak_rate: images/s at the devices' peak (``speed.peak_rate``): lines hold "utilisation", the
+        share of it; None where it is not known.
       active: False makes every method do nothing, on all processes but the first.
       stream: where the progress goes; None: standard error.
 
@@ -54,13 +59,16 @@ class Writer:
         start_step: int = 0,
         *,
         batch_size: int | None = None,
+        peak_rate: float | None = None,
         active: bool = True,
         stream: TextIO | None = None,
     ):
         self._total, self._last, self._batch_size = total_steps, start_step - 1, batch_size
+        self._peak_rate = peak_rate
         self._active, self._stream = active, stream or sys.stderr
         self._start = self._clock = time.perf_counter()
         self._timed_from: tuple[float, int] | None = None  # time and step of the first line
+        self._waited = 0.0
         self._told_at, self._told_share = None, 0.0
         self._bar = None
         if not active:
@@ -118,10 +126,16 @@ class Writer:
         if self._timed_from is None:
             self._timed_from = now, step  # the time before holds the compilation
         elif self._batch_size:
-            rate = (step - self._last) * self._batch_size / max(now - self._clock, 1e-9)
-            record["images_per_second"] = float(f"{rate:.4g}")
+            passed = max(now - self._clock, 1e-9)
+            rate, waiting = (step - self._last) * self._batch_size / passed, self._waited / passed
+            record |= {"images_per_second": _short(rate), "waiting": _short(min(waiting, 1.0))}
             texts.append(f"{rate:,.0f} images/s")
-        self._clock, self._last = now, step
+            if self._peak_rate:
+                record["utilisation"] = _short(rate / self._peak_rate)
+                texts.append(f"{rate / self._peak_rate:.0%} of the peak")
+            if waiting > TOLD:
+                texts.append(f"waiting for images {min(waiting, 1.0):.0%}")
+        self._clock, self._last, self._waited = now, step, 0.0
         record |= {k: v if math.isfinite(v) else None for k, v in values.items()}
         self._file.write(history.line(record))
         self._file.flush()
@@ -160,6 +174,13 @@ class Writer:
         yield
         self._clock += time.perf_counter() - began
 
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """For a block that waits for the next batch: its share of the time is "waiting"."""
+        began = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - began
+
     def close(self) -> None:
         """Ends the bar and closes the files; more calls do nothing."""
         if self._active:
@@ -193,6 +214,10 @@ class Writer:
         words = [f"step {step + 1}/{self._total}", f"{share:4.0%}", *texts]
         print("  ".join(words), file=self._stream, flush=True)
         self._told_at, self._told_share = now, share
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 def _number(name: str, value: Any) -> float:

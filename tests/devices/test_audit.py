@@ -12,8 +12,6 @@ from jax_bt import losses, stats
 from jax_bt.devices.audit import audit, named, text
 from jax_bt.errors import UsageError
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 OWN_MEAN = "each device's own, their mean is right"
 OWN_SUM = "each device's own, their sum is right"
 

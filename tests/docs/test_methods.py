@@ -29,7 +29,9 @@ def test_a_methods_section_names_its_own_options(title):
 
 def test_every_method_is_in_the_table_with_all_its_configs():
     both = TABLE | dict(ROW.findall(FAMILY))
-    assert {re.sub(r"\W", "_", title.lower()) for title in both} == set(methods.names())
+    named = {re.sub(r"\W", "_", title.lower()) for title in both}
+    assert named - set(methods.names()) == {"hsic_barlow_twins", "vibcreg"}  # options of others
+    assert named >= set(methods.names())
     named = {word for cell in both.values() for word in cell.split(", ")}
     assert named == {path.stem for path in (ROOT / "configs").glob("*.py")}
 

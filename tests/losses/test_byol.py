@@ -7,8 +7,6 @@ from helpers.golden import check
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 NAMES = ("p1", "p2", "z1", "z2")
 
 

@@ -23,8 +23,6 @@ from helpers.conformance import (
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 # All losses on eight devices; other numbers of them with one loss that sums over the devices and
 # one that gathers from them.
 COUNTS = [(case, 8) for case in DEFAULT]

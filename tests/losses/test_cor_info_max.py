@@ -8,8 +8,6 @@ from jax.sharding import PartitionSpec as P
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 each_file = pytest.mark.parametrize("name", ["corinfomax_loss_64x16", "corinfomax_loss_16x24_unit"])
 
 

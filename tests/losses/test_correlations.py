@@ -13,8 +13,6 @@ from jax_bt import losses
 from jax_bt.losses._correlations import correlations
 from jax_bt.losses._cost import scattered
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 each_form = pytest.mark.parametrize("form", ["cross_correlation", "gram"])
 each_loss = pytest.mark.parametrize("loss", ["barlow_twins", "vicreg"])
 # The last is wide enough for its D x D rows to be scattered over the devices.

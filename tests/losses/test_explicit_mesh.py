@@ -3,15 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from helpers.conformance import cast, each_loss
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jax_bt import losses
 from jax_bt.losses._explicit_mesh import on_any_mesh
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def mesh():

@@ -7,8 +7,6 @@ from helpers.golden import check
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 each_file = pytest.mark.parametrize("name", ["frossl_loss_64x24_v3", "frossl_loss_12x20_v2"])
 
 

@@ -11,8 +11,6 @@ from jax.sharding import PartitionSpec as P
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def views(count, width, noise=0.5, seed=0):
     random = np.random.default_rng(seed)

@@ -11,8 +11,6 @@ from jax.sharding import PartitionSpec as P
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 FILES = ["sigreg_3x16x8_M64", "sigreg_4x64x32_M256"]
 each_file = pytest.mark.parametrize("name", FILES)
 

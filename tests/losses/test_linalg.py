@@ -7,9 +7,6 @@ import pytest
 
 from jax_bt.losses._linalg import factor
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-
 factor = jax.jit(factor)
 cholesky = jax.jit(jnp.linalg.cholesky)
 step = jax.jit(jax.value_and_grad(lambda matrix: jnp.sum(factor(matrix))))

@@ -7,8 +7,6 @@ from helpers.golden import check
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytest.mark.parametrize("given", [True, False])
 @pytest.mark.parametrize("name", ["mec_loss_32x24", "mec_loss_8x16"])

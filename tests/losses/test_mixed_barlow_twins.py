@@ -6,8 +6,6 @@ from helpers.golden import check
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytest.mark.parametrize("form", ["auto", "cross_correlation", "gram"])
 @pytest.mark.parametrize("name", ["mixbt_loss_64x32", "mixbt_loss_8x16"])

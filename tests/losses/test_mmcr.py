@@ -8,8 +8,6 @@ from jax.sharding import PartitionSpec as P
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 each_file = pytest.mark.parametrize("name", ["mmcr_loss_48x16_k2", "mmcr_loss_12x20_k4"])
 
 

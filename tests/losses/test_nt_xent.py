@@ -11,8 +11,6 @@ from helpers.golden import check
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytest.mark.parametrize("temperature", [0.5, 0.1])
 @pytest.mark.parametrize("shape", ["2x4", "8x16", "64x128"])

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 N, D = 12, 5
 quick = settings(max_examples=15, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**32 - 1)

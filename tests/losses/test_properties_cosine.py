@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 N, D, K = 6, 4, 5
 COUNTS = {"byol": 4, "simsiam": 4, "nt_xent": 2, "info_nce": 3, "info_nce_in_batch": 2}
 BOUNDS = {

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 # What carries a gradient: (shape of the others, shapes of these). The rest is held still by
 # definition, so a difference quotient would see more than the gradient does.
 N, D, K = 8, 3, 4

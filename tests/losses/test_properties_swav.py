@@ -4,13 +4,10 @@ import functools
 
 import jax
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jax_bt import losses
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 C, N, K = 3, 12, 4
 seeds = st.integers(0, 2**32 - 1)

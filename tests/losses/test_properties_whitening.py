@@ -2,14 +2,11 @@
 
 import jax
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jax_bt import losses
 from jax_bt.losses.w_mse import whiten
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 N, D = 12, 4
 seeds = st.integers(0, 2**32 - 1)

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from helpers.conformance import DEFAULT, cast, check_degenerate, each_case, each_loss
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def constant_column(x):
     return np.concatenate([np.full_like(x[..., :1], 3.1), x[..., 1:]], axis=-1)

@@ -6,8 +6,6 @@ from helpers.golden import check
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytest.mark.parametrize("shape", ["8x16", "64x128"])
 def test_equals_the_reference(golden, shape):

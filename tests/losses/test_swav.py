@@ -12,8 +12,6 @@ from jax.sharding import PartitionSpec as P
 from jax_bt import losses
 from jax_bt.losses.swav import sinkhorn
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def scores(crops=3, count=12, prototypes=5, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, (crops, count, prototypes)).astype("float32")

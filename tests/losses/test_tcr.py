@@ -7,8 +7,6 @@ from helpers.golden import check
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 each_file = pytest.mark.parametrize("name", ["empssl_loss_6x32x16", "empssl_loss_4x8x12_eps05"])
 
 

@@ -7,8 +7,6 @@ from helpers.golden import check
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytest.mark.parametrize("name", ["tico_loss_32x16", "tico_loss_8x12_rho20"])
 @pytest.mark.parametrize("convention", ["lightly", "sayannag"])

@@ -10,14 +10,12 @@ from helpers.golden import check
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 # "auto" is one of the two: test_cost.py says which.
 each_form = pytest.mark.parametrize("form", ["cross_correlation", "gram"])
 
 
 @each_form
-@pytest.mark.parametrize("name", ["8x16", "8x16_constcol", "16x24_coefs", "64x128", "32x2048"])
+@pytest.mark.parametrize("name", ["8x16", "8x16_constcol", "16x24_coefs", "32x2048"])
 def test_equals_the_reference(golden, name, form):
     g = golden(f"vicreg_loss_{name}")
     invariance, variance, covariance = map(float, g["coeffs"])

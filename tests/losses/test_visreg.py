@@ -9,8 +9,6 @@ from jax.sharding import PartitionSpec as P
 
 from jax_bt import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 each_file = pytest.mark.parametrize("name", ["visreg_3x9x6_M16", "visreg_4x32x24_M96"])
 
 

@@ -11,8 +11,6 @@ from jax.sharding import PartitionSpec as P
 from jax_bt import losses
 from jax_bt.losses.w_mse import whiten
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 each_file = pytest.mark.parametrize("name", ["64x8_w64", "128x32_w64", "64x16_w32"])
 
 

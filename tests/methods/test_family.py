@@ -1,5 +1,7 @@
 """The methods since VICReg: heads, what they keep, views beyond two, and the mixed view."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,6 +48,11 @@ def test_mixed_barlow_twins_head_on_cifar_has_a_last_bias():
         methods.load("mixed_barlow_twins").heads(512, projector=(512, 1024), bias=True).values()
     )
     assert described(head, 512) == "512-k-512-n-kb-1024"
+
+
+def test_vibcregs_head_is_vicregs_with_a_norm_behind_it():
+    (head,) = methods.load("vicreg").heads(512, projector=(2048, 2048, 2048), iter_norm=64).values()
+    assert described(head, 512) == "512-kb-2048-n-kb-2048-n-k-2048-n"
 
 
 def train_on(run, count, steps=3):
@@ -246,3 +253,33 @@ def test_tcr_and_cor_info_max_do_not_see_the_embeddings_length():
             tiny.train(run, range(1), s)[1] for s in (run.state, run.state.replace(params=params))
         ]
         np.testing.assert_allclose(values[1], values[0], rtol=1e-5)
+
+
+def test_hsic_barlow_twins_by_hand():
+    """Rows of unit length, torch's std, C over N, and off-diagonal correlations drawn to -1."""
+    options = {"lambd": 0.1, "off_diagonal": "neg_one", "ddof": 1, "eps": 0.0, "unit_rows": True}
+    run = tiny.make("barlow_twins", loss=options, devices=8)
+    _, (loss,) = tiny.train(run, range(1))
+    z = [
+        formulas.unit(x)
+        for x in embeddings(tiny.networks("barlow_twins"), tiny.variables(run.state))
+    ]
+    z_a, z_b = ((x - x.mean(0)) / x.std(0, ddof=1) for x in z)
+    c = z_a.T @ z_b / len(z_a)
+    off = c[~np.eye(len(c), dtype=bool)]
+    expected = np.sum((np.diag(c) - 1) ** 2) + 0.1 * np.sum((off + 1) ** 2)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_vibcreg_by_hand():
+    """Correlations over D^2, variance not halved, of embeddings that IterNorm whitened."""
+    head = {"activation": "gelu", "iter_norm": 4}
+    options = {"correlation": True, "halve_variance": False, "covariance_weight": 200.0}
+    run = tiny.make("vicreg", loss=options, devices=8, **head)
+    with warnings.catch_warnings():  # weights of VIbCReg, about which VICReg would warn
+        warnings.simplefilter("error")
+        _, (loss,) = tiny.train(run, range(1))
+    z = embeddings(tiny.networks("vicreg", **head), tiny.variables(run.state))
+    correlations = sum(formulas.off_diagonal(np.corrcoef(x, rowvar=False)) for x in z) / 8**2
+    expected = 25 * formulas.invariance(*z) + 50 * formulas.variance(*z) + 200 * correlations
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)

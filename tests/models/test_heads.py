@@ -1,5 +1,7 @@
 """Projectors, predictors, prototypes: layers, initialisation, one device and eight."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -70,6 +72,22 @@ def test_mlp_is_its_formula():
         np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
 
 
+def test_vibcregs_projector_has_the_exact_gelu_and_whitens():
+    module = MLP((4, 6), norm=False, activation="gelu", output_norm="iterative", output_groups=3)
+    rng = np.random.default_rng(0)
+    x, first, last = (rng.normal(size=shape) for shape in ((16, 6), (6, 4), (4, 6)))
+    made = module.init(jax.random.key(0), jnp.zeros((1, 6)))
+    assert made["batch_stats"]["bn_1"]["whitening"].shape == (3, 2, 2)
+    with jax.enable_x64(True):
+        params = jax.tree.map(np.float64, made["params"])
+        params["linear_0"]["kernel"], params["linear_1"]["kernel"] = first, last
+        given = jax.tree.map(np.float64, made) | {"params": params}
+        y = module.clone(param_dtype=jnp.float64).apply(given, x)  # running mean 0, W = I
+        hidden = x @ first
+        phi = np.vectorize(math.erf)(hidden / math.sqrt(2)) / 2 + 0.5
+        np.testing.assert_allclose(y, (hidden * phi) @ last, rtol=1e-12)
+
+
 def test_linear_starts_as_torchs():
     params = Linear(500).init(jax.random.key(0), jnp.zeros((1, 400)))["params"]
     for leaf in (params["kernel"], params["bias"]):
@@ -116,8 +134,10 @@ def test_bfloat16_computes_narrow_and_keeps_float32_parameters():
 
 def test_choices_are_named():
     with pytest.raises(
-        ValueError, match="output_norm='batch' is not one of none, affine, scale, plain"
+        ValueError, match="output_norm='batch' is not one of none, affine, scale, plain, iter"
     ):
         paths(MLP((3,), output_norm="batch"))
+    with pytest.raises(ValueError, match="activation='tanh': use relu or gelu"):
+        paths(MLP((3,), activation="tanh"))
     with pytest.raises(ValueError, match="widths is empty"):
         paths(MLP(()))

@@ -126,6 +126,20 @@ def test_smoothing_keeps_a_straight_line(tmp_path):
     assert np.ptp(rows[inside]) <= 6
 
 
+def test_every_rate_has_a_panel_on_its_own_scale_with_its_peak(tmp_path):
+    path = tmp_path / "r.png"
+    records = history(101, big=lambda s: 1.0 - abs(s - 50) / 50, small=lambda s: 1e-3)
+    del records[7]["big"]
+    curves.rates(path, records, ["big", "small", "absent"])
+    rows, columns = where(path, style.BLUE, 1.2, 3.1)
+    half = pixels(path).shape[1] // 2
+    big, small = rows[columns < half], rows[columns > half]
+    assert np.ptp(big) > 240  # it fills its panel of 1.95 inches
+    flat, count = np.unique(small, return_counts=True)
+    assert count.max() > 500 and np.ptp(flat[count > 500]) <= 3  # a level line
+    curves.rates(path, history(1, big=lambda s: 0.0), ["big"])
+
+
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
@@ -136,6 +150,7 @@ def test_smoothing_keeps_a_straight_line(tmp_path):
         (lambda p: charts.results(p, []), "no results"),
         (lambda p: curves.losses(p, [{"step": 0, "loss": None}], ["loss"]), "no finite value"),
         (lambda p: curves.losses(p, [], ["loss"]), "no finite value"),
+        (lambda p: curves.rates(p, [{"step": 0, "loss": 1.0}], ["lr"]), "no value of lr"),
     ],
 )
 def test_says_what_is_wrong(tmp_path, draw, message):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jax_bt import report
+from jax_bt.report import maps
 
 RESULTS = [
     {"features": "raw_pixels", "protocol": "linear_5", "top1": 86.44, "std": 1.6},
@@ -29,12 +30,14 @@ class Page(html.parser.HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.open, self.sources, self.tags, self.words = [], [], [], []
+        self.alternatives = []  # texts of images
         self.feed(text)
         assert self.open == []
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
         self.sources += [value for name, value in attributes if name in ("src", "href")]
+        self.alternatives += [value for name, value in attributes if name == "alt"]
         if tag not in ("meta", "img"):
             self.open.append(tag)
 
@@ -51,7 +54,7 @@ def images(count=4):
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory):
-    history = [{"step": s, "loss": 9.0 / (s + 1), "redundancy": 1.0} for s in range(20)]
+    history = [{"step": s, "loss": 9.0 / (s + 1), "redundancy": 1.0, "lr": 0.1} for s in range(20)]
     c = np.eye(8)
     spectrum = np.full(8, 1 / 8)
     path = report.write(
@@ -61,6 +64,8 @@ def everything(tmp_path_factory):
         spectra=(spectrum, spectrum),
         views=[images(), images()],
         neighbours={"queries": images(2), "found": np.stack([images(3), images(3)])},
+        feature_map={"layouts": {"PCA": maps.Layout("", np.eye(4, 2), np.arange(4), images())}},
+        rates=["lr"],
         summary=SUMMARY,
         config={"optimizer": {"learning_rate": 0.2}},
         mean=(0.5, 0.5, 0.5),
@@ -72,11 +77,13 @@ def everything(tmp_path_factory):
 def test_every_picture_is_a_file_and_inside_the_page(everything):
     path, page = everything
     assert (path.parent.name, path.name) == ("report", "index.html")
-    names = ["correlation", "losses", "neighbours", "results", "spectrum", "views"]
-    files = sorted(path.parent.glob("*.png"))
-    assert [file.stem for file in files] == names
-    embedded = {base64.b64decode(source.partition("base64,")[2]) for source in page.sources}
-    assert embedded == {file.read_bytes() for file in files}
+    names = ["results", "losses", "rates", "correlation", "spectrum", "map", "views", "neighbours"]
+    files = [path.parent / f"{name}.png" for name in names]
+    assert sorted(path.parent.glob("*.png")) == sorted(files)
+    embedded = [base64.b64decode(source.partition("base64,")[2]) for source in page.sources]
+    assert embedded == [file.read_bytes() for file in files]  # in this order
+    assert len(set(page.alternatives)) == len(names)
+    assert all(" " in alternative for alternative in page.alternatives)
     assert all(data.startswith(b"\x89PNG") for data in embedded)
 
 

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 import jax_bt
 from jax_bt import data, weights
 from jax_bt.errors import DataError, UsageError
-from jax_bt.train import export, features
+from jax_bt.train import export, features, step
 
 SMALL = {
     "batch_size": 16,
@@ -48,12 +48,30 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(photos, tmp_path_factory):
+def traces():
+    """Gets an entry whenever Python traces an update; the online classifier has one too."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def run(photos, tmp_path_factory, traces):
     out = tmp_path_factory.mktemp("run") / "vicreg"
-    summary = jax_bt.pretrain(
-        photos, out, method="vicreg", encoder="resnet_small", epochs=2, **SMALL
-    )
+
+    def update(*args, **kwargs):
+        traces.append(1)
+        return optim_update(*args, **kwargs)
+
+    optim_update = step.optim.update
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step.optim, "update", update)
+        summary = jax_bt.pretrain(
+            photos, out, method="vicreg", encoder="resnet_small", epochs=2, **SMALL
+        )
     return out, summary
+
+
+def test_the_step_is_traced_once(run, traces):
+    assert len(traces) == 2
 
 
 def test_the_summary_says_what_was_achieved(run):

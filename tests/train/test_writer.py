@@ -99,6 +99,31 @@ def test_rates_leave_out_compilation_and_saves(folder, monkeypatch):
     assert history.rate(lines) == 160.0 and history.total_seconds(lines) == 165.0
 
 
+def test_waiting_for_batches_is_a_share_of_the_time(folder, monkeypatch):
+    clock = iter([0.0, 1.0, 9.0, 60.0, 62.0, 63.0, 64.0, 66.0, 70.0])
+    monkeypatch.setattr(writer.time, "perf_counter", lambda: next(clock))
+    stream = io.StringIO()
+    with Writer(folder, 2, batch_size=32, stream=stream) as made:
+        with made.waiting():  # the first batch, while the input starts: 8 s
+            pass
+        made.write(0, {})  # at 60 s
+        for _ in range(2):  # 1 s and 2 s
+            with made.waiting():
+                pass
+        made.write(1, {})  # at 70 s
+    assert [line.get("waiting") for line in strict(folder / "metrics.jsonl")] == [None, 0.3]
+    assert "waiting for images 30%" in stream.getvalue().splitlines()[-1]
+
+
+def test_utilisation_is_the_share_of_the_devices_peak(folder, monkeypatch):
+    clock = iter([0.0, 60.0, 62.0])
+    monkeypatch.setattr(writer.time, "perf_counter", lambda: next(clock))
+    with Writer(folder, 2, batch_size=32, peak_rate=64.0) as made:
+        made.write(0, {})
+        made.write(1, {})  # 32 images in 2 s
+    assert [line.get("utilisation") for line in strict(folder / "metrics.jsonl")] == [None, 0.25]
+
+
 def test_seconds_go_on_where_the_kept_lines_end(folder, monkeypatch):
     clock = iter([0.0, 5.0, 9.0, 1000.0, 1002.0])
     monkeypatch.setattr(writer.time, "perf_counter", lambda: next(clock))

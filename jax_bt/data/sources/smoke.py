@@ -7,7 +7,6 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from sklearn.datasets import load_digits
 
 from jax_bt.data import names
 
@@ -55,6 +54,8 @@ def prepare(data_dir: str | os.PathLike | None = None) -> pathlib.Path:
 
 
 def _examples(split: str) -> tf.data.Dataset:
+    from sklearn.datasets import load_digits  # takes a second to import
+
     digits = load_digits()
     first = 0 if split == "train" else SIZES["train"]
 
