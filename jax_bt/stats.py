@@ -9,6 +9,7 @@ Statistics are computed in float32, or in float64 for float64 input, whatever th
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -41,6 +42,17 @@ def vary(tree: Any, axis_name: str | None = None) -> Any:
     Their gradient is then summed over the shards here, once, and not at each use of them.
     """
     return tree if axis_name is None else lax.pcast(tree, axis_name, to="varying")
+
+
+def vary_like(x: Array, other: Array) -> Array:
+    """Marks ``x`` as varying over every mesh axis that ``other`` varies over."""
+
+    def over(array: Array) -> frozenset[str]:
+        kind = jax.typeof(array)
+        return kind.mat.varying if hasattr(kind, "mat") else kind.vma  # jax before 0.10
+
+    axes = tuple(over(other) - over(x))
+    return lax.pcast(x, axes, to="varying") if axes else x
 
 
 def mean(x: Array, axis: int | tuple[int, ...] = 0, axis_name: str | None = None) -> Array:

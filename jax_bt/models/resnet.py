@@ -9,7 +9,7 @@ from jax import Array
 
 from jax_bt.errors import UsageError
 from jax_bt.models._batch_norm import BatchNorm
-from jax_bt.models._init import kaiming_normal
+from jax_bt.models._conv import Conv
 
 STEMS = ("imagenet", "cifar", "cifar_pad2")
 
@@ -58,15 +58,15 @@ class Block(nn.Module):
         )
         y = x
         for i, (features, size, stride) in enumerate(plan, start=1):
-            kernel, strides, padding = _window(size, stride, size // 2, x.ndim - 2)
-            y = self.conv(features, kernel, strides, padding=padding, name=f"conv{i}")(y)
+            shape = _window(size, stride, size // 2, x.ndim - 2)
+            y = self.conv(features, *shape, name=f"conv{i}")(y)
             if i < len(plan):
                 y = nn.relu(self.norm(name=f"bn{i}")(y, train))
             else:
                 y = self.norm(scale_init=self.last_scale_init, name=f"bn{i}")(y, train)
         if self.project:
-            kernel, strides, _ = _window(1, self.stride, 0, x.ndim - 2)
-            x = self.conv(self.width_out, kernel, strides, name="downsample_0")(x)
+            shape = _window(1, self.stride, 0, x.ndim - 2)
+            x = self.conv(self.width_out, *shape, name="downsample_0")(x)
             x = self.norm(name="downsample_1")(x, train)
         return nn.relu(y + x)
 
@@ -132,7 +132,7 @@ class ResNet(nn.Module):
         if self.stem not in STEMS:
             raise UsageError(f"stem={self.stem!r} is not one of {', '.join(STEMS)}")
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        conv = functools.partial(nn.Conv, use_bias=False, kernel_init=kaiming_normal, **types)
+        conv = functools.partial(Conv, **types)
         norm = functools.partial(
             BatchNorm, axis_name=self.axis_name, group_size=self.norm_group, **types
         )
@@ -143,8 +143,7 @@ class ResNet(nn.Module):
         x = images.astype(self.dtype)
         dims = x.ndim - 2
         stems = {"imagenet": (7, 2, 3), "cifar": (3, 1, 1), "cifar_pad2": (3, 1, 2)}
-        kernel, strides, padding = _window(*stems[self.stem], dims)
-        x = conv(filters, kernel, strides, padding=padding, name="conv1")(x)
+        x = conv(filters, *_window(*stems[self.stem], dims), name="conv1")(x)
         x = nn.relu(norm(name="bn1")(x, train))
         if self.stem == "imagenet":
             window, strides, padding = _window(3, 2, 1, dims)  # pads with -inf
