@@ -34,14 +34,14 @@ def planes(x: ArrayLike) -> dict[str, Plane]:
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
-    x = np.asarray(x)
-    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    if x.shape[1] < 2 or not np.isfinite(x).all() or len(np.unique(x, axis=0)) < 4:
+    rows = np.asarray(x)
+    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    if rows.shape[1] < 2 or not np.isfinite(rows).all() or len(np.unique(rows, axis=0)) < 4:
         return {}
-    perplexity = min(30.0, (len(x) - 1) / 3)
+    perplexity = min(30.0, (len(rows) - 1) / 3)
     with threadpool_limits(1):  # its threads spin: beside other work 1 s becomes 20 s
-        pca = PCA(min(50, *x.shape), random_state=0).fit(x)
-        principal = pca.transform(x)
+        pca = PCA(min(50, *rows.shape), random_state=0).fit(rows)
+        principal = pca.transform(rows)
         near = TSNE(perplexity=perplexity, init="pca", max_iter=500, random_state=0)
         places = near.fit_transform(principal)
     share = pca.explained_variance_ratio_[:2].sum()

@@ -39,8 +39,8 @@ def write_onnx(
         (it is run on two random images).
     """
     check_packages()
-    import jax2onnx
-    import onnxruntime
+    import jax2onnx  # pyright: ignore[reportMissingImports] (an extra)
+    import onnxruntime  # pyright: ignore[reportMissingImports] (an extra)
 
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # it warns of each shape that it infers
     model = jax2onnx.to_onnx(
