@@ -5,6 +5,7 @@ import re
 
 import flax.linen as nn
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ WAYS = {
 close = functools.partial(np.testing.assert_allclose, rtol=1e-11, atol=1e-11)
 
 
-def draw(case, examples=6, dtype=np.float64):
+def draw(case, examples=16, dtype=np.float64):
     space, channels, features, window, *_ = CASES[case]
     rng = np.random.default_rng(0)
     x = rng.normal(size=(examples, *space, channels)).astype(dtype)
@@ -102,7 +103,7 @@ def test_eight_devices_are_one(case):
     mesh = make_mesh()
     mapped = jax.shard_map(ours(case), mesh=mesh, in_specs=(P(AXIS), P()), out_specs=P(AXIS))
     with jax.enable_x64(True):
-        x, kernel = draw(case, examples=16)
+        x, kernel = draw(case, examples=128)  # 16 each
         found, expected = outcome(mapped, x, kernel), outcome(ours(case), x, kernel)
     jax.tree.map(close, found, expected)
 
@@ -142,3 +143,13 @@ def test_under_remat_and_maps_of_parts():
     with jax.enable_x64(True):
         found, expected = outcome(parts, x, kernel), outcome(flax(case), x, kernel)
     jax.tree.map(close, found, expected)
+
+
+def test_a_symbolic_batch_has_plain_convolutions():
+    """As exporters trace it; the program for CPUs then has convolutions for every map."""
+    x, kernel = draw("covered", dtype=np.float32)
+    (batch,) = jax.export.symbolic_shape("b")
+    given = jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype)
+    made = jax.export.export(jax.jit(ours("covered")), platforms=["cpu"])(given, kernel)
+    assert made.mlir_module().count("stablehlo.convolution") == 1
+    np.testing.assert_allclose(made.call(x, kernel), flax("covered")(x, kernel), atol=1e-4)
