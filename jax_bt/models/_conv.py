@@ -5,8 +5,8 @@ of two cores, a batch of 256 or 64 images, float32):
 
 - a window that covers the whole map wherever it stands: 3x3 on 2x2 maps, 104 ms against 1.2;
 - the gradient of the input behind a map smaller than the window: 31 ms against 1.4;
-- the gradient of the kernel on maps of 8x8 and more, from 16 channels on: 72 to 210 ms against 22 to
-  108 (with 256 channels on 8x8 nothing is gained: 36 against 38).
+- the gradient of the kernel on maps of 8x8 and more, from 16 channels on: 72 to 210 ms against
+  22 to 108 (with 256 channels on 8x8 nothing is gained: 36 against 38).
 
 The choice is made when a program is compiled, by its platform: programs for TPUs and GPUs have the
 same convolutions as flax's. Gradients are reverse-mode alone.
