@@ -1,79 +1,29 @@
-"""The command line as people use it: run, stop, go on, make mistakes."""
+"""The command line and mistakes on it; whole runs are in tests/whole_runs."""
 
-import json
-import os
 import pathlib
 import re
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from jax_bt import main
-from jax_bt.train import history
 
 ROOT = pathlib.Path(__file__).parent.parent
-SMOKE = "--config=configs/barlow_r50.py:smoke"
-
-
-def start(*words, **options):
-    """The program as a child process, its output one stream of text."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "jax_bt.main", *words],
-        cwd=ROOT,
-        env=os.environ | {"JAX_NUM_CPU_DEVICES": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **options,
-    )
-
-
-def test_a_run_is_stopped_goes_on_and_is_finished(tmp_path, capsys, monkeypatch):
-    """SIGTERM saves at the next step; the same command goes on; then it says where to look."""
-    monkeypatch.chdir(ROOT)
-    command = [SMOKE, f"--workdir={tmp_path}", "--config.steps=12"]
-    first = start(*command)
-    lines = tmp_path / "metrics.jsonl"
-    while not (lines.exists() and lines.stat().st_size) and first.poll() is None:
-        time.sleep(0.05)
-    first.send_signal(signal.SIGTERM)
-    said = first.communicate(timeout=300)[0]
-    assert first.returncode == 75, said
-    assert "saved step" in said.splitlines()[-1]
-    reached = max(int(p.name) for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit())
-    assert 1 <= reached < 12
-
-    second = start(*command)
-    said = second.communicate(timeout=300)[0]
-    assert second.returncode == 0, said
-    assert f"going on from the checkpoint of step {reached}" in said
-    assert said.splitlines()[-1] == f"report: {tmp_path / 'report' / 'index.html'}"
-    assert "trained encoder" in said
-
-    assert [record["step"] for record in history.read(tmp_path)] == list(range(12))
-    record = history.read(tmp_path)[-1]
-    assert {"loss", "invariance", "redundancy", "gradient_norm", "parameter_norm"} <= set(record)
-    assert {"learning_rate", "bias_learning_rate", "images_per_second"} <= set(record)
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["method"] == "barlow_twins" and summary["steps"] == 12
-    assert set(summary["final_loss"]) == {"loss", "invariance", "redundancy"}
-    assert {r["protocol"] for r in summary["results"]} == {"knn"}
-    assert json.loads((tmp_path / "config.json").read_text())["batch_size"] == 16
-    assert list((tmp_path / "tensorboard").glob("events*"))
-    pictures = {path.stem for path in (tmp_path / "report").glob("*.png")}
-    assert {"losses", "rates", "correlation", "spectrum", "map", "views", "neighbours"} <= pictures
-
-    assert main.run(["main", *command]) == 0
-    assert capsys.readouterr().out.startswith("this run is finished; its report: ")
 
 
 def test_a_mistake_is_one_line_and_exit_code_2():
-    child = start("--config=configs/barlow_digits.py", "--config.batch_siez=3")
-    said = child.communicate(timeout=60)[0].strip()
-    assert child.returncode == 2
+    words = ["--config=configs/barlow_digits.py", "--config.batch_siez=3"]
+    done = subprocess.run(
+        [sys.executable, "-m", "jax_bt.main", *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
+    said = done.stdout.strip()
+    assert done.returncode == 2
     assert said.count("\n") == 0 and "did you mean 'batch_size'?" in said
 
 

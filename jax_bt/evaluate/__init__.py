@@ -1,6 +1,7 @@
 """Measures what frozen features are worth: one file per protocol."""
 
 from jax_bt.evaluate._features import extract as extract
+from jax_bt.evaluate._features import in_turn as in_turn
 from jax_bt.evaluate._online import online_init as online_init
 from jax_bt.evaluate._online import online_loss as online_loss
 from jax_bt.evaluate._planes import planes as planes

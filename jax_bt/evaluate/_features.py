@@ -1,6 +1,8 @@
 """Extracts the features of a whole split by an encoder that is compiled once."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -36,11 +38,16 @@ def extract(
     Raises:
       ValueError: no batch at all, a batch larger than the first, or features of a wrong shape.
     """
-    columns: dict[str, list[np.ndarray]] = {"label": [], "index": []}
-    seen = _note(batches, columns)
-    outputs = _on_one(apply, seen) if mesh is None else _on_mesh(apply, seen, mesh)
-    found = {"features": np.concatenate(list(outputs))}
-    found |= {name: np.concatenate(column) for name, column in columns.items() if column}
+    columns: dict[str, list[np.ndarray]] = {"features": [], "label": [], "index": []}
+    pairs = in_turn(apply, batches) if mesh is None else _on_mesh(apply, batches, mesh)
+    for batch, rows in pairs:
+        columns["features"].append(rows)
+        for name in ("label", "index"):
+            if name in batch:
+                columns[name].append(np.asarray(batch[name]).astype(np.int64))
+    if not columns["features"]:
+        raise ValueError("no batches: the split is empty")
+    found = {name: np.concatenate(column) for name, column in columns.items() if column}
     if mesh is not None and mesh.size > len(mesh.local_devices):
         found = {name: gathered(column) for name, column in found.items()}
         if "index" in found:
@@ -49,56 +56,75 @@ def extract(
     return found["features"], found.get("label"), found.get("index")
 
 
-def _note(batches: Batches, columns: dict[str, list[np.ndarray]]) -> Iterator[np.ndarray]:
-    """The images, while labels and indices go to the columns."""
-    size = None
-    for batch in batches:
-        images = np.asarray(batch["image"])
-        size = size or len(images)
-        if not 0 < len(images) <= size:
-            raise ValueError(
-                f"a batch of {len(images)} examples after a first of {size}; only the last may be "
-                "shorter"
-            )
-        for name, column in columns.items():
-            if name in batch:
-                column.append(np.asarray(batch[name]).astype(np.int64))
-        yield images
-    if size is None:
-        raise ValueError("no batches: the split is empty")
+def in_turn(
+    apply: Callable[[Any], Array], batches: Batches
+) -> Iterator[tuple[Mapping[str, np.ndarray], np.ndarray]]:
+    """Yields each batch with its features, while the next batch is already being computed.
 
+    A short batch is padded to the size of the first, so a jitted ``apply`` compiles once.
 
-def _on_one(apply: Callable, batches: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    Args:
+      apply: images (B, H, W, C) -> features (B, F), any floating dtype; usually jitted.
+      batches: as of ``extract``.
+
+    Yields:
+      The batch and its features (b, F) float32 on the host.
+
+    Raises:
+      ValueError: a batch larger than the first, or features of a wrong shape.
+    """
     size, pending = 0, None
-    for images in batches:
+    for batch in _checked_sizes(batches):
+        images = np.asarray(batch["image"])
         size, count = size or len(images), len(images)
         if count < size:  # repeats a real image: its features are finite if the others are
             images = np.concatenate([images, np.repeat(images[-1:], size - count, axis=0)])
         output = _checked(apply(images), size)
         # One batch is fetched while the next computes; more would pile up on the device.
         if pending is not None:
-            yield _first_rows(*pending)
-        pending = output, count
+            yield pending[0], _first_rows(*pending)
+        pending = batch, output
     if pending is not None:
-        yield _first_rows(*pending)
+        yield pending[0], _first_rows(*pending)
 
 
-def _first_rows(output: Array, count: int) -> np.ndarray:
-    return np.asarray(output)[:count].astype(np.float32)
+def _checked_sizes(batches: Batches) -> Iterator[Mapping[str, np.ndarray]]:
+    size = None
+    for batch in batches:
+        count = len(batch["image"])
+        size = size or count
+        if not 0 < count <= size:
+            raise ValueError(
+                f"a batch of {count} examples after a first of {size}; only the last may be shorter"
+            )
+        yield batch
 
 
-def _on_mesh(apply: Callable, batches: Iterator[np.ndarray], mesh: Mesh) -> Iterator[np.ndarray]:
-    # Rows are numbered, and padding gets a negative number.
-    numbered = ({"image": x, "label": np.arange(len(x), dtype=np.int32)} for x in batches)
+def _first_rows(batch: Mapping[str, np.ndarray], output: Array) -> np.ndarray:
+    return np.asarray(output)[: len(batch["image"])].astype(np.float32)
+
+
+def _on_mesh(
+    apply: Callable[[Any], Array], batches: Batches, mesh: Mesh
+) -> Iterator[tuple[Mapping[str, np.ndarray], np.ndarray]]:
+    own: deque[Mapping[str, np.ndarray]] = deque()  # this process's batches under way
+
+    def numbered() -> Iterator[dict[str, np.ndarray]]:
+        """Rows are numbered, and padding gets a negative number."""
+        for batch in _checked_sizes(batches):
+            own.append(batch)
+            images = np.asarray(batch["image"])
+            yield {"image": images, "label": np.arange(len(images), dtype=np.int32)}
+
     pending = None
-    for batch in padded(mesh, numbered):
+    for batch in padded(mesh, numbered()):
         output = _checked(apply(batch["image"]), len(batch["label"]))
         output = jax.device_put(output, sharded(mesh))
-        if pending is not None:
-            yield _own_rows(*pending)
+        if pending is not None and own:
+            yield own.popleft(), _own_rows(*pending)
         pending = output, batch["label"]
-    if pending is not None:
-        yield _own_rows(*pending)
+    if pending is not None and own:
+        yield own.popleft(), _own_rows(*pending)
 
 
 def _own_rows(output: Array, number: Array) -> np.ndarray:

@@ -11,10 +11,11 @@ from typing import Any
 import jax
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh
 from numpy.typing import ArrayLike
 
 from jax_bt import config, data, evaluate, models, weights
-from jax_bt.devices.mesh import make_mesh, replicated, sharded
+from jax_bt.devices.mesh import make_mesh, replicated, sharded, to_global
 from jax_bt.errors import UsageError, WeightsError
 from jax_bt.methods import Variables
 from jax_bt.train import checkpoint, workdir
@@ -63,10 +64,13 @@ class Encoder:
         )
         return evaluate.extract(self.apply(layer), batches)[0]
 
-    def apply(self, layer: str = "pooled") -> Callable[[np.ndarray], Array]:
+    def apply(self, layer: str = "pooled", mesh: Mesh | None = None) -> Callable[[Any], Array]:
         """The compiled function from normalised images (B, S, S, C) to features (B, F).
 
-        It runs on all devices of this process, each with its share of the batch.
+        Args:
+          layer: as of a call.
+          mesh: devices, each of which takes its share of the batch; None for those of this process.
+            For those of several processes the batch is a global array.
 
         Raises:
           UsageError: a layer that there is not.
@@ -74,18 +78,19 @@ class Encoder:
         have = ["pooled", *self.layers(), *["embedding"] * (self.head is not None)]
         if layer not in have:
             raise UsageError(f"--layer={layer}: choose one of {', '.join(have)}")
-        mesh = make_mesh(jax.local_devices())
+        mesh = make_mesh(jax.local_devices()) if mesh is None else mesh
         function = jax.jit(
-            functools.partial(_features, self.module, self.head and self.head[0], layer),
-            in_shardings=(replicated(mesh), sharded(mesh)),
+            functools.partial(_features, self.module, self.head and self.head[0], layer)
         )
-        variables = (self.variables, self.head and self.head[1])
+        variables = jax.device_get((self.variables, self.head and self.head[1]))
         variables = jax.device_put(variables, replicated(mesh))
 
-        def call(images: np.ndarray) -> Array:
+        def call(images: Any) -> Array:
+            if isinstance(images, Array) and images.sharding == sharded(mesh):
+                return function(variables, images)
             missing = -len(images) % mesh.size
             padded = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
-            return function(variables, padded)[: len(images)]
+            return function(variables, to_global(mesh, padded))[: len(images)]
 
         return call
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import tqdm
 
-from jax_bt import data
+from jax_bt import data, evaluate
 from jax_bt.data import Source
 from jax_bt.devices import processes
 from jax_bt.devices.mesh import from_first_process, make_mesh
@@ -86,9 +86,9 @@ def write(
     )
     mine = len(range(place, size, count))
     with tqdm.tqdm(total=mine, initial=done, unit="image", disable=not first) as bar:
-        for found in batches:
-            images, index = found["image"], found["index"]
-            features[index] = np.asarray(apply(images))
+        for found, rows in evaluate.in_turn(apply, batches):
+            index = found["index"]
+            features[index] = rows
             if labels is not None and "label" in found:
                 labels[index] = found["label"]
             passed = int(index[-1] - place) // count + 1

@@ -216,7 +216,7 @@ def _features(task: Task, preset: Any) -> tuple[np.ndarray, ...]:
     """(train_x, train_y, test_x, test_y) of the examples that have a label."""
     arrays: list[np.ndarray] = []
     mesh = make_mesh()
-    apply = task.encoder.apply()
+    apply = task.encoder.apply(mesh=mesh)
     for split in (task.train, task.test):
         images = _images(task, split, squash=getattr(preset, "squash", False))
         x, y, _ = evaluate.extract(apply, images, mesh)

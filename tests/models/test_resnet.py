@@ -50,9 +50,9 @@ def run(module, variables, images, cotangent, train):
     return jax.tree.map(np.asarray, outputs(variables["params"], images))
 
 
-# Training reads every weight and running statistic; what evaluation does otherwise, batch norm does
-# in all networks alike.
-MODES = [*((name, "train") for name in NETWORKS), ("resnet18_cifar", "eval")]
+# Training reads every weight and running statistic. What evaluation does otherwise, batch norm does
+# in all networks alike: the one that differs from another by its first padding shows it.
+MODES = [(name, "eval" if name == "resnet18_cifar_pad2" else "train") for name in NETWORKS]
 
 
 @pytest.mark.parametrize(("name", "mode"), MODES)

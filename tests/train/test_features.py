@@ -1,0 +1,81 @@
+"""Features on disk and kNN are the same on any number of devices and by two processes."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from helpers import program
+
+from jax_bt import data, models
+from jax_bt.devices import processes
+from jax_bt.devices.mesh import make_mesh
+from jax_bt.train import features, protocols
+from jax_bt.train.encoder import Encoder
+from jax_bt.weights import Card
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def work(folder, devices=None):
+    """Features of 13 images in batches of 5 or less, and kNN on them; the accuracy."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (21, 8, 8, 3), dtype=np.uint8)
+    labels = random.integers(0, 3, 21)
+    source = data.from_arrays({"train": (images[:13], labels[:13]), "test": (images, labels)})
+    module = models.make("resnet_small", features=4, stem="cifar")
+    variables = module.init(jax.random.key(0), np.zeros((1, 8, 8, 3), np.float32), train=False)
+    encoder = Encoder(module, variables, Card(image_size=8, mean=(0.5,) * 3, std=(0.3,) * 3))
+    if devices is not None:
+        mesh, apply = make_mesh(jax.devices()[:devices]), encoder.apply
+        encoder.apply = lambda layer="pooled", mesh=mesh: apply(layer, mesh)
+    features.write(encoder, source, "train", folder / "features", batch=5)
+    task = protocols.Task(encoder, source, batch=5)
+    return protocols.run(task, ["knn"], folder / "evaluations")[0]["results"]["top1"]
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("one")
+    return folder, work(folder, devices=1)
+
+
+def assert_same(folder, one):
+    found, expected = (np.load(f / "features" / features.FEATURES) for f in (folder, one))
+    # Each row is computed by itself: sums of at most 9 x 32 products in another order.
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    for name in (features.LABELS, features.NAMES):
+        assert (folder / "features" / name).read_bytes() == (one / "features" / name).read_bytes()
+
+
+@pytest.mark.parametrize("devices", [2, 8])
+def test_devices(one, devices, tmp_path):
+    assert work(tmp_path, devices) == one[1]
+    assert_same(tmp_path, one[0])
+
+
+def test_two_processes(one, tmp_path):
+    address = f"localhost:{program.free_port()}"
+    children = [
+        subprocess.Popen(
+            [sys.executable, __file__, address, str(process), tmp_path],
+            env=os.environ
+            | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "JAX_NUM_CPU_DEVICES": "2"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for process in (0, 1)
+    ]
+    said = [program.end(child) for child in children]
+    assert all(text.splitlines()[-1] == f"top-1 {one[1]}" for text in said), said
+    assert_same(tmp_path, one[0])
+
+
+if __name__ == "__main__":
+    processes.start(sys.argv[1], 2, int(sys.argv[2]))
+    print("top-1", work(pathlib.Path(sys.argv[3])), flush=True)
+    processes.finish(0)
