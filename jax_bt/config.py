@@ -211,6 +211,12 @@ FIELDS = (
     ),
     Field("evaluate.train", str, None, "split whose labels the probes see; None: data.train"),
     Field("evaluate.baselines", False, None, "evaluate raw pixels and the untrained encoder too"),
+    Field(
+        "evaluate.checkpoints",
+        True,
+        None,
+        "RankMe and kNN of every kept checkpoint at the end, on a part of the data",
+    ),
     Field("evaluate.batch_size", 256, "[1, 65536]", "examples per step of the evaluation"),
 )
 

@@ -56,7 +56,8 @@ def test_smoke_step_fits_together(path):
     assert (run.total_steps, run.data.batch_size) == (4, 16)
     state, batch = run.abstract()
     assert sorted(state.params) == sorted(run.networks.modules)
-    if path.stem.endswith("_cifar10"):  # but for recipe and optimiser the step of _digits
+    # But for recipe and optimiser the steps of the small ones are those of the large one.
+    if path.stem.endswith(("_cifar10", "_digits")):
         return
     after, metrics = jax.eval_shape(run.train_step, state, batch)
     assert jax.tree.structure(after) == jax.tree.structure(state)

@@ -142,6 +142,8 @@ def _page(
     parts = [_facts(summary)]
     if results:
         parts.append(_table(results))
+    if kept := summary.get("checkpoints"):
+        parts.append(_checkpoints(kept))
     for name, caption in CAPTIONS.items():
         picture = folder / f"{name}.png"
         if picture.exists():
@@ -213,6 +215,31 @@ def _table(results: Sequence[Mapping[str, Any]]) -> str:
         "where labels are few; the best of each column in bold",
         best=best,
         colors=[style.KIND.get(kind, style.INK) for kind in kinds],
+    )
+    return f'<div class="wide">{made}</div>'
+
+
+def checkpoint_cells(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Scores of the kept checkpoints as the cells of a table; what each score chooses is starred.
+
+    Args:
+      records: {"step", "rankme", "knn_top1" where there are labels} each.
+    """
+    columns = {"rankme": "RankMe", "knn_top1": "kNN top-1 %"}
+    columns = {key: title for key, title in columns.items() if key in records[0]}
+    best = {key: max(record[key] for record in records) for key in columns}
+    rows = [["checkpoint", *columns.values()]]
+    for record in records:
+        marks = {key: " *" if record[key] == best[key] else "  " for key in columns}
+        rows.append([str(record["step"]), *(f"{record[k]:.1f}{marks[k]}" for k in columns)])
+    return rows
+
+
+def _checkpoints(records: Sequence[Mapping[str, Any]]) -> str:
+    made = table.html_table(
+        checkpoint_cells(records),
+        caption="The kept checkpoints by step, on a part of the data; * marks what each would "
+        "choose. RankMe counts the directions that features use and needs no label.",
     )
     return f'<div class="wide">{made}</div>'
 

@@ -206,4 +206,5 @@ def _evaluation(c: ConfigDict) -> Evaluation:
         evaluate.check_protocol(protocol)
         if protocols.count(protocol) > 1:
             raise UsageError(f"evaluate.protocols={protocols}: {protocol!r} is there twice")
-    return Evaluation(protocols, c.evaluate.baselines, c.evaluate.batch_size)
+    e = c.evaluate
+    return Evaluation(protocols, e.baselines, e.checkpoints, e.batch_size)

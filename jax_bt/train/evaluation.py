@@ -2,11 +2,14 @@
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from etils import epath
+from jax.sharding import Mesh
 
 from jax_bt import data, evaluate
 from jax_bt.data import Source
@@ -14,7 +17,10 @@ from jax_bt.data.sources import splits
 from jax_bt.data.sources.base import Selection
 from jax_bt.data.sources.tfrecord import StreamRecords
 from jax_bt.devices import processes
+from jax_bt.devices.mesh import replicated
+from jax_bt.errors import CheckpointError
 from jax_bt.methods import Variables
+from jax_bt.train import checkpoint
 from jax_bt.train.run import Run
 from jax_bt.train.state import TrainState
 
@@ -92,7 +98,9 @@ def counts(source: Source, split: str) -> np.ndarray:
 
 
 def features(run: Run, source: Source, stages: Mapping[str, Variables]) -> dict[str, Features]:
-    """Features of the probes' split and of the test split, by kind.
+    """Features of the probes' split and of the test split, by kind, on the devices of the run.
+
+    Every process calls this with the same variables, computes its share, and gets all.
 
     Args:
       run: the run.
@@ -102,17 +110,18 @@ def features(run: Run, source: Source, stages: Mapping[str, Variables]) -> dict[
     Returns:
       "trained", and with ``evaluate.baselines`` "raw_pixels" and "untrained" before it.
     """
-    kinds: dict[str, Callable[[np.ndarray], Any]] = {
-        name: functools.partial(run.represent, variables) for name, variables in stages.items()
+    kinds: dict[str, Callable[[Any], Any]] = {
+        name: _represent(run, variables) for name, variables in stages.items()
     }
     if run.evaluation.baselines:
-        kinds = {"raw_pixels": lambda images: images.reshape(len(images), -1), **kinds}
+        kinds = {"raw_pixels": jax.jit(lambda images: images.reshape(len(images), -1)), **kinds}
     else:
         kinds = {"trained": kinds["trained"]}
+    share = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     return {
         kind: Features(
-            *_labelled(apply, images(run, source, run.data.probe)),
-            *_labelled(apply, images(run, source, run.data.test)),
+            *_labelled(apply, images(run, source, run.data.probe, **share), run.mesh),
+            *_labelled(apply, images(run, source, run.data.test, **share), run.mesh),
         )
         for kind, apply in kinds.items()
     }
@@ -131,13 +140,56 @@ def while_training(run: Run, source: Source, state: TrainState) -> dict[str, flo
     """
     if not processes.is_first() or why_not(run, source):
         return {}
-    variables = jax.device_get(state.variables)
+    arrays = _parts(run, source, jax.device_get(state.variables))
+    return {"knn_top1": evaluate.knn(*arrays, k=20)["top1"]}
+
+
+def of_checkpoints(run: Run, source: Source, folder: epath.Path) -> list[dict[str, Any]]:
+    """What each kept checkpoint is worth on a part of the data, oldest first; on one process.
+
+    RankMe needs no label: it tells which checkpoint to take where nobody can probe. What a killed
+    process had no time to delete does not count, and a checkpoint that cannot be read is left out
+    with a warning.
+
+    Args:
+      run: the run.
+      source: its data set.
+      folder: of the checkpoints.
+
+    Returns:
+      {"step", "rankme", "knn_top1": percent, where there are labels} each; empty for less than two.
+    """
+    have, keep, every = checkpoint.steps(folder), run.checkpoints.keep, run.checkpoints.keep_every
+    kept = [step for step in have if step in have[-keep:] or every and step % every == 0]
+    records, like = [], jax.eval_shape(run.init_state)
+    for step in kept if len(kept) > 1 else ():
+        try:
+            variables = checkpoint.read(folder, like, step=step).variables
+        except CheckpointError as error:
+            warnings.warn(f"not evaluated: {error}", stacklevel=2)
+            continue
+        scores = {}
+        if why_not(run, source):
+            x, _, _ = some(run, source, run.data.train, variables, MOST_TRAIN)
+        else:
+            x, *others = _parts(run, source, variables)
+            scores = {"knn_top1": evaluate.knn(x, *others, k=20)["top1"]}
+        records.append({"step": step, "rankme": evaluate.rankme(x), **scores})
+    return records
+
+
+def _parts(run: Run, source: Source, variables: Variables) -> list[np.ndarray]:
+    """(train_x, train_y, test_x, test_y) of a part of the data; on this process."""
     apply = functools.partial(run.represent, variables)
     arrays = []
     for split, most in ((run.data.probe, MOST_TRAIN), (run.data.test, MOST_TEST)):
         x, y, _ = _labelled(apply, images(run, _part(source, split, most), "part"))
         arrays += [x, y]
-    return {"knn_top1": evaluate.knn(*arrays, k=20)["top1"]}
+    return arrays
+
+
+def _represent(run: Run, variables: Variables) -> Callable[[Any], Any]:
+    return functools.partial(run.represent, jax.device_put(variables, replicated(run.mesh)))
 
 
 def _part(source: Source, split: str, most: int) -> Source:
@@ -180,21 +232,22 @@ def some(
     return x, index, part
 
 
-def images(run: Run, source: Source, split: str) -> Iterator[dict[str, np.ndarray]]:
-    """Batches of a split as the run's encoder sees images in evaluation."""
+def images(run: Run, source: Source, split: str, **share: int) -> Iterator[dict[str, np.ndarray]]:
+    """Batches of a split, or this process's share, as the run's encoder sees them in evaluation."""
     return data.examples(
         source,
         split,
         recipe=run.data.recipes[0].evaluation(),
         batch=run.evaluation.batch_size,
+        **share,
     )
 
 
 def _labelled(
-    apply: Callable[[np.ndarray], Any], batches: Iterator[dict[str, np.ndarray]]
+    apply: Callable[[Any], Any], batches: Iterator[dict[str, np.ndarray]], mesh: Mesh | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features, labels and indices of the examples that have a label."""
-    x, y, index = evaluate.extract(apply, batches)
+    x, y, index = evaluate.extract(apply, batches, mesh)
     y = np.full(len(x), -1) if y is None else y
     known = y >= 0
     return x[known], y[known], index[known]

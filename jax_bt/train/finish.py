@@ -9,6 +9,7 @@ from jax_bt.data import Source
 from jax_bt.methods import Variables
 from jax_bt.report import table
 from jax_bt.train import collapse, encoder, evaluation, export, pictures, workdir
+from jax_bt.train.evaluation import Features
 from jax_bt.train.history import rate, read, total_seconds
 from jax_bt.train.run import Run
 
@@ -22,10 +23,10 @@ def finish(
     *,
     terms: tuple[str, ...],
     levels: dict[str, float],
-    untrained: Variables,
-    trained: Variables,
+    stages: dict[str, Variables],
+    features: dict[str, Features],
 ) -> dict[str, Any]:
-    """Evaluates, writes the report and the summary, and prints what was achieved.
+    """Probes the features, writes the report and the summary, and prints what was achieved.
 
     Args:
       run: the run.
@@ -33,20 +34,18 @@ def finish(
       folder: the run's folder.
       terms: names of the loss and its terms.
       levels: losses to compare with, from ``levels.levels``.
-      untrained: parameters and statistics of step 0.
-      trained: those of the last step.
+      stages: parameters and statistics of step 0, "untrained", and of the last step, "trained".
+      features: from ``evaluation.features``; empty where the data set cannot serve.
 
     Returns:
       What ``summary.json`` holds.
     """
-    stages = {"untrained": untrained, "trained": trained}
-    features, results = {}, []
-    reason = evaluation.why_not(run, source)
-    if reason is None:
-        features = evaluation.features(run, source, stages)
-        arrays = {kind: found.arrays for kind, found in features.items()}
-        results = evaluate.compare(arrays, protocols=run.evaluation.protocols)
-    lines = read(folder)
+    trained = stages["trained"]
+    arrays = {kind: found.arrays for kind, found in features.items()}
+    results = evaluate.compare(arrays, protocols=run.evaluation.protocols)
+    lines, checkpoints = read(folder), []
+    if run.evaluation.checkpoints and run.evaluation.protocols:
+        checkpoints = evaluation.of_checkpoints(run, source, folder / "checkpoints")
     summary = {
         "method": run.method.name,
         "dataset": run.data.name,
@@ -56,6 +55,7 @@ def finish(
         "final_loss": {name: lines[-1][name] for name in terms},
         "collapse": collapse.last_verdict(lines, run.method.least_scale),
         "results": results,
+        "checkpoints": checkpoints,
     }
     page = report.write(
         folder,
@@ -71,7 +71,10 @@ def finish(
     )
     export.leave(encoder.of_run(run, trained, run.total_steps), folder)
     workdir.write_json(folder / "summary.json", summary)  # last: it marks the run as finished
-    print(table.text(evaluate.cells(results)) if results else f"not evaluated: {reason}")
+    why = evaluation.why_not(run, source)
+    print(table.text(evaluate.cells(results)) if results else f"not evaluated: {why}")
+    if checkpoints:
+        print(table.text(report.checkpoint_cells(checkpoints)))
     if summary["collapse"] in collapse.MEANING:
         print(collapse.words(summary["collapse"]))
     print(

@@ -37,7 +37,7 @@ def train(
 ) -> dict[str, Any]:
     """Trains, evaluates and reports; goes on where an earlier call in the folder stopped.
 
-    Every process of a run calls this; the first one alone writes and evaluates.
+    Every process of a run calls this; the first one alone writes.
 
     Args:
       c: fields of ``jax_bt.config.FIELDS`` and the options of the method.
@@ -99,9 +99,12 @@ def train(
         if compared:
             print(levels.text(compared, run))
         untrained, state = _steps(run, source, folder, profile and first)
+        stages = {"untrained": untrained, "trained": state.variables}
+        evaluated = {}
+        if evaluation.why_not(run, source) is None:
+            evaluated = evaluation.features(run, source, stages)
         if not first:
             return {}
-        trained = jax.device_get(state.variables)
         from jax_bt.train.finish import finish  # matplotlib: the first step need not wait for it
 
         return finish(
@@ -110,8 +113,8 @@ def train(
             folder,
             terms=terms,
             levels=compared,
-            untrained=untrained,
-            trained=trained,
+            stages=jax.device_get(stages),
+            features=evaluated,
         )
 
 

@@ -71,6 +71,7 @@ class Evaluation:
 
     protocols: tuple[str, ...]
     baselines: bool
+    checkpoints: bool
     batch_size: int
 
 

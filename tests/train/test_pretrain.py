@@ -22,6 +22,7 @@ SMALL = {
     "optimizer.warmup_epochs": 0.5,
     "evaluate.protocols": ("knn",),
     "log_every": 1,
+    "checkpoint.every_steps": 2,
 }
 
 
@@ -80,6 +81,25 @@ def test_the_summary_says_what_was_achieved(run):
     assert [r["protocol"] for r in summary["results"]] == ["knn"]
     assert json.loads((out / "summary.json").read_text()) == summary
     assert {p.name for p in out.iterdir()} >= {"encoder.safetensors", "card.json", "report"}
+
+
+def test_the_kept_checkpoints_are_compared(run, photos):
+    """RankMe by its definition, on features of the images as the checkpoint's encoder sees them."""
+    out, summary = run
+    assert [record["step"] for record in summary["checkpoints"]] == [2, 4]
+    source = data.load(str(photos))
+    for record in summary["checkpoints"]:
+        encoder = jax_bt.load(out, step=record["step"])
+        batches = data.examples(source, "train", recipe=encoder.card.evaluation, batch=32)
+        x = np.float64(encoder.apply()(next(batches)["image"]))
+        share = np.linalg.svd(x, compute_uv=False)
+        share /= share.sum()
+        np.testing.assert_allclose(
+            record["rankme"], np.exp(-np.sum(share * np.log(share))), rtol=1e-3
+        )
+        assert record["knn_top1"] == 100.0
+    page = (out / "report" / "index.html").read_text()
+    assert "The kept checkpoints" in page
 
 
 def test_called_again_it_is_finished(run, photos, capsys):
@@ -245,8 +265,10 @@ def test_a_mistake_in_python_is_one_line(overrides, answer, tmp_path):
 
 def test_four_channels_of_sixteen_bits_in_memory(tmp_path):
     images = np.random.default_rng(0).integers(0, 2**16, (32, 16, 16, 4), dtype=np.uint16)
-    summary = jax_bt.pretrain(images, tmp_path / "run", encoder="resnet_small", epochs=1, **SMALL)
+    small = SMALL | {"checkpoint.every_steps": 1}
+    summary = jax_bt.pretrain(images, tmp_path / "run", encoder="resnet_small", epochs=1, **small)
     assert summary["steps"] == 2 and summary["results"] == []
+    assert [set(record) for record in summary["checkpoints"]] == [{"step", "rankme"}] * 2
     encoder = jax_bt.load(tmp_path / "run")
     assert encoder.variables["params"]["conv1"]["kernel"].shape[2] == 4
     assert encoder(images[:2]).shape == (2, 128)
