@@ -225,7 +225,7 @@ def checkpoint_cells(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     Args:
       records: {"step", "rankme", "knn_top1" where there are labels} each.
     """
-    columns = {"rankme": "RankMe", "knn_top1": "kNN top-1 %"}
+    columns = {"rankme": "RankMe", "knn_top1": "kNN, k = 20, %"}
     columns = {key: title for key, title in columns.items() if key in records[0]}
     best = {key: max(record[key] for record in records) for key in columns}
     rows = [["checkpoint", *columns.values()]]
