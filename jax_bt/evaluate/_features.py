@@ -73,35 +73,36 @@ def in_turn(
     Raises:
       ValueError: a batch larger than the first, or features of a wrong shape.
     """
-    size, pending = 0, None
-    for batch in _checked_sizes(batches):
-        images = np.asarray(batch["image"])
-        size, count = size or len(images), len(images)
-        if count < size:  # repeats a real image: its features are finite if the others are
-            images = np.concatenate([images, np.repeat(images[-1:], size - count, axis=0)])
-        output = _checked(apply(images), size)
-        # One batch is fetched while the next computes; more would pile up on the device.
-        if pending is not None:
-            yield pending[0], _first_rows(*pending)
-        pending = batch, output
+
+    def dispatched() -> Iterator[tuple[Mapping[str, np.ndarray], Array]]:
+        size = 0
+        for batch in batches:
+            images = np.asarray(batch["image"])
+            size, count = size or len(images), len(images)
+            if not 0 < count <= size:
+                raise ValueError(
+                    f"a batch of {count} examples after a first of {size}; only the last may be "
+                    "shorter"
+                )
+            if count < size:  # repeats a real image: its features are finite if the others are
+                images = np.concatenate([images, np.repeat(images[-1:], size - count, axis=0)])
+            yield batch, _checked(apply(images), size)
+
+    for batch, output in _one_behind(dispatched()):
+        yield batch, np.asarray(output)[: len(batch["image"])].astype(np.float32)
+
+
+def _one_behind(items: Iterator[Any]) -> Iterator[Any]:
+    """Each item when the next one is made: one batch is fetched while the next computes.
+
+    More than two would pile up on the device.
+    """
+    pending = next(items, None)
+    for item in items:
+        yield pending
+        pending = item
     if pending is not None:
-        yield pending[0], _first_rows(*pending)
-
-
-def _checked_sizes(batches: Batches) -> Iterator[Mapping[str, np.ndarray]]:
-    size = None
-    for batch in batches:
-        count = len(batch["image"])
-        size = size or count
-        if not 0 < count <= size:
-            raise ValueError(
-                f"a batch of {count} examples after a first of {size}; only the last may be shorter"
-            )
-        yield batch
-
-
-def _first_rows(batch: Mapping[str, np.ndarray], output: Array) -> np.ndarray:
-    return np.asarray(output)[: len(batch["image"])].astype(np.float32)
+        yield pending
 
 
 def _on_mesh(
@@ -111,20 +112,19 @@ def _on_mesh(
 
     def numbered() -> Iterator[dict[str, np.ndarray]]:
         """Rows are numbered, and padding gets a negative number."""
-        for batch in _checked_sizes(batches):
+        for batch in batches:
             own.append(batch)
             images = np.asarray(batch["image"])
             yield {"image": images, "label": np.arange(len(images), dtype=np.int32)}
 
-    pending = None
-    for batch in padded(mesh, numbered()):
-        output = _checked(apply(batch["image"]), len(batch["label"]))
-        output = jax.device_put(output, sharded(mesh))
-        if pending is not None and own:
-            yield own.popleft(), _own_rows(*pending)
-        pending = output, batch["label"]
-    if pending is not None and own:
-        yield own.popleft(), _own_rows(*pending)
+    def dispatched() -> Iterator[tuple[Array, Array]]:
+        for batch in padded(mesh, numbered()):
+            output = _checked(apply(batch["image"]), len(batch["label"]))
+            yield jax.device_put(output, sharded(mesh)), batch["label"]
+
+    for output, number in _one_behind(dispatched()):
+        if own:  # of processes with fewer batches the last ones are padding
+            yield own.popleft(), _own_rows(output, number)
 
 
 def _own_rows(output: Array, number: Array) -> np.ndarray:

@@ -108,8 +108,11 @@ def features(run: Run, source: Source, stages: Mapping[str, Variables]) -> dict[
       stages: variables by name, "trained" and others.
 
     Returns:
-      "trained", and with ``evaluate.baselines`` "raw_pixels" and "untrained" before it.
+      "trained", and with ``evaluate.baselines`` "raw_pixels" and "untrained" before it; nothing
+      where the data set cannot serve (``why_not``).
     """
+    if why_not(run, source):
+        return {}
     kinds: dict[str, Callable[[Any], Any]] = {
         name: _represent(run, variables) for name, variables in stages.items()
     }

@@ -100,9 +100,7 @@ def train(
             print(levels.text(compared, run))
         untrained, state = _steps(run, source, folder, profile and first)
         stages = {"untrained": untrained, "trained": state.variables}
-        evaluated = {}
-        if evaluation.why_not(run, source) is None:
-            evaluated = evaluation.features(run, source, stages)
+        evaluated = evaluation.features(run, source, stages)
         if not first:
             return {}
         from jax_bt.train.finish import finish  # matplotlib: the first step need not wait for it

@@ -52,6 +52,17 @@ def test_a_run_says_what_it_achieved_and_leaves_it(said_alone, capsys, monkeypat
     assert capsys.readouterr().out.startswith("this run is finished; its report: ")
 
 
+def test_the_large_config_runs_at_smoke_size(tmp_path, capsys, monkeypatch):
+    """ImageNet's recipe and networks, on a data set that goes through TFDS."""
+    monkeypatch.chdir(program.ROOT)
+    config = "--config=configs/barlow_r50.py:smoke"
+    assert main.run(["main", config, f"--workdir={tmp_path}"]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1] == f"report: {tmp_path / 'report' / 'index.html'}"
+    assert "trained encoder" in said
+    assert [record["step"] for record in history.read(tmp_path)] == list(range(4))
+
+
 def kill_when(child, happened):
     """Kills a run with SIGKILL as soon as something has happened."""
     while not happened():
