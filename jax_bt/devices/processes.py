@@ -103,6 +103,11 @@ def several() -> bool:
     return jax.distributed.is_initialized() and _state().num_processes > 1
 
 
+def share() -> dict[str, int]:
+    """Which share of the examples is this process's, as ``data.batches`` and ``examples`` want."""
+    return {"process_index": jax.process_index(), "process_count": jax.process_count()}
+
+
 def is_first() -> bool:
     """Whether this is the process that writes the log, the checkpoints and the report."""
     return jax.process_index() == 0

@@ -75,15 +75,9 @@ class Encoder:
         Raises:
           UsageError: a layer that there is not.
         """
-        have = ["pooled", *self.layers(), *["embedding"] * (self.head is not None)]
-        if layer not in have:
-            raise UsageError(f"--layer={layer}: choose one of {', '.join(have)}")
         mesh = make_mesh(jax.local_devices()) if mesh is None else mesh
-        function = jax.jit(
-            functools.partial(_features, self.module, self.head and self.head[0], layer)
-        )
-        variables = jax.device_get((self.variables, self.head and self.head[1]))
-        variables = jax.device_put(variables, replicated(mesh))
+        function = jax.jit(self._function(layer))
+        variables = jax.device_put(jax.device_get(self._own), replicated(mesh))
 
         def call(images: Any) -> Array:
             if isinstance(images, Array) and images.sharding == sharded(mesh):
@@ -93,6 +87,17 @@ class Encoder:
             return function(variables, to_global(mesh, padded))[: len(images)]
 
         return call
+
+    def width(self, layer: str = "pooled") -> int:
+        """Number of features F of a layer.
+
+        Args:
+          layer: as of a call.
+
+        Raises:
+          UsageError: a layer that there is not.
+        """
+        return jax.eval_shape(self._function(layer), self._own, self._example).shape[1]
 
     def encode(self, variables: Variables, images: Array) -> Array:
         """Features (B, F) of normalised images, in evaluation mode."""
@@ -128,15 +133,28 @@ class Encoder:
 
     def layers(self) -> tuple[str, ...]:
         """Names of the maps that the encoder shows: "layer1", ... or, of a ViT, "block1", ..."""
-        side, channels = self.card.image_size, len(self.card.mean)
-        images = jax.ShapeDtypeStruct((1, side, side, channels), np.float32)
         function = functools.partial(self.module.apply, train=False, mutable=["intermediates"])
-        _, seen = jax.eval_shape(function, self.variables, images)
+        _, seen = jax.eval_shape(function, self.variables, self._example)
         return tuple(name for name, maps in seen["intermediates"].items() if maps[0].ndim == 4)
 
     def state_dict(self, layout: str | None = None) -> dict[str, np.ndarray]:
         """The weights by public names: those of torchvision for ResNets, timm for others."""
         return weights.to_state_dict(self.module, jax.device_get(self.variables), layout)
+
+    def _function(self, layer: str) -> Callable[[Any, Any], Array]:
+        have = ["pooled", *self.layers(), *["embedding"] * (self.head is not None)]
+        if layer not in have:
+            raise UsageError(f"--layer={layer}: choose one of {', '.join(have)}")
+        return functools.partial(_features, self.module, self.head and self.head[0], layer)
+
+    @property
+    def _own(self) -> tuple[Variables, Variables | None]:
+        return self.variables, self.head and self.head[1]
+
+    @property
+    def _example(self) -> jax.ShapeDtypeStruct:
+        side = self.card.image_size
+        return jax.ShapeDtypeStruct((1, side, side, len(self.card.mean)), np.float32)
 
 
 def _features(module: Any, head: Any, layer: str, variables: tuple, images: Array) -> Array:

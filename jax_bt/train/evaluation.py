@@ -120,18 +120,19 @@ def features(run: Run, source: Source, stages: Mapping[str, Variables]) -> dict[
         kinds = {"raw_pixels": jax.jit(lambda images: images.reshape(len(images), -1)), **kinds}
     else:
         kinds = {"trained": kinds["trained"]}
-    share = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     return {
         kind: Features(
-            *_labelled(apply, images(run, source, run.data.probe, **share), run.mesh),
-            *_labelled(apply, images(run, source, run.data.test, **share), run.mesh),
+            *_labelled(run, apply, source, run.data.probe, run.mesh),
+            *_labelled(run, apply, source, run.data.test, run.mesh),
         )
         for kind, apply in kinds.items()
     }
 
 
 def while_training(run: Run, source: Source, state: TrainState) -> dict[str, float]:
-    """kNN of the encoder as it is, on a part of the data; on the first process only.
+    """kNN of the encoder as it is, on a part of the data and on the devices of the run.
+
+    Every process calls this with the same state.
 
     Args:
       run: the run.
@@ -139,12 +140,12 @@ def while_training(run: Run, source: Source, state: TrainState) -> dict[str, flo
       state: the training state, of which nothing is changed.
 
     Returns:
-      {"knn_top1": percent}; nothing on other processes, or where there are no labels.
+      {"knn_top1": percent}; nothing where there are no labels.
     """
-    if not processes.is_first() or why_not(run, source):
+    if why_not(run, source):
         return {}
-    arrays = _parts(run, source, jax.device_get(state.variables))
-    return {"knn_top1": evaluate.knn(*arrays, k=20)["top1"]}
+    arrays = _parts(run, source, state.variables, run.mesh)
+    return {"knn_top1": evaluate.knn(*arrays, k=20, mesh=run.mesh)["top1"]}
 
 
 def of_checkpoints(run: Run, source: Source, folder: epath.Path) -> list[dict[str, Any]]:
@@ -181,12 +182,14 @@ def of_checkpoints(run: Run, source: Source, folder: epath.Path) -> list[dict[st
     return records
 
 
-def _parts(run: Run, source: Source, variables: Variables) -> list[np.ndarray]:
-    """(train_x, train_y, test_x, test_y) of a part of the data; on this process."""
+def _parts(
+    run: Run, source: Source, variables: Variables, mesh: Mesh | None = None
+) -> list[np.ndarray]:
+    """(train_x, train_y, test_x, test_y) of a part of the data; without a mesh, on this process."""
     apply = functools.partial(run.represent, variables)
     arrays = []
     for split, most in ((run.data.probe, MOST_TRAIN), (run.data.test, MOST_TEST)):
-        x, y, _ = _labelled(apply, images(run, _part(source, split, most), "part"))
+        x, y, _ = _labelled(run, apply, _part(source, split, most), "part", mesh)
         arrays += [x, y]
     return arrays
 
@@ -247,10 +250,14 @@ def images(run: Run, source: Source, split: str, **share: int) -> Iterator[dict[
 
 
 def _labelled(
-    apply: Callable[[Any], Any], batches: Iterator[dict[str, np.ndarray]], mesh: Mesh | None = None
+    run: Run, apply: Callable[[Any], Any], source: Source, split: str, mesh: Mesh | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features, labels and indices of the examples that have a label."""
-    x, y, index = evaluate.extract(apply, batches, mesh)
+    """Features, labels and indices of the examples that have a label.
+
+    With a mesh, every process of it computes its share.
+    """
+    share = {} if mesh is None else processes.share()
+    x, y, index = evaluate.extract(apply, images(run, source, split, **share), mesh)
     y = np.full(len(x), -1) if y is None else y
     known = y >= 0
     return x[known], y[known], index[known]

@@ -51,15 +51,13 @@ def write(
       DataError: too many images cannot be decoded.
     """
     folder, first = pathlib.Path(output).expanduser(), processes.is_first()
-    apply, size = encoder.apply(layer), source.size(split)
-    side, channels = encoder.card.image_size, len(encoder.card.mean)
-    width = apply(np.zeros((1, side, side, channels), np.float32)).shape[1]
+    apply, size, width = encoder.apply(layer), source.size(split), encoder.width(layer)
     meta = {
         "data": source.name,
         "split": split,
         "layer": layer,
         "examples": size,
-        "width": int(width),
+        "width": width,
         "fingerprint": source.fingerprint(split),
         "card": json.loads(encoder.card.to_json()),
     }

@@ -133,9 +133,8 @@ def _steps(run: Run, source: Source, folder: epath.Path, profile: bool) -> tuple
             seed=run.data.seed,
             recipes=run.data.recipes,
             start_step=start,
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
             host_only=run.data.on_device,
+            **processes.share(),
         )
         stopping = Stopping(
             every_steps=run.checkpoints.every_steps, every_minutes=run.checkpoints.every_minutes

@@ -237,8 +237,7 @@ def _images(task: Task, split: str, *, squash: bool = False) -> Iterator[dict[st
         split,
         recipe=recipe,
         batch=task.batch,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+        **processes.share(),
     )
 
 
@@ -270,8 +269,7 @@ def _training(task: Task, source: Source, preset: Any) -> Callable[[int], Iterat
             seed=0,
             recipes=[recipe],
             start_step=number * steps,
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
+            **processes.share(),
         )
         for _ in range(steps):
             batch = next(batches)

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from jax_bt import config, weights
+from jax_bt import config, models, weights
 from jax_bt.devices.mesh import make_mesh
 from jax_bt.errors import UsageError, WeightsError
 from jax_bt.train import initial
@@ -63,6 +63,23 @@ def test_a_momentum_encoder_starts_from_the_same_weights(checkpoint):
     path, source = checkpoint
     state = initial.start(small("byol", init__weights=str(path)))
     same(state.target["params"]["encoder"], source.params["encoder"])
+
+
+def test_a_vit_of_another_image_size_keeps_its_features(tmp_path):
+    """Positions of 4 x 4 patches in a run on 2 x 2: the file's own model gives the same there."""
+    module = models.make("vit_toy_patch4")
+    random = np.random.default_rng(0)
+    drawn = jax.eval_shape(module.init, jax.random.key(0), np.zeros((1, 16, 16, 3), np.float32))
+    drawn = jax.tree.map(lambda x: random.normal(0, 0.1, x.shape).astype(x.dtype), drawn)
+    weights.write_safetensors(tmp_path / "vit.safetensors", weights.to_state_dict(module, drawn))
+    name = {"encoder__name": "vit_toy_patch4", "encoder__stem": None}
+    run = small(init__weights=str(tmp_path / "vit.safetensors"), **name)
+    state = initial.start(run)
+    assert state.params["encoder"]["pos_embed"].shape[1] == 1 + 2 * 2
+    images = random.normal(size=(4, 8, 8, 3)).astype(np.float32)
+    ours = module.apply({"params": state.params["encoder"]}, images, train=False)
+    # Not bit for bit: one resampling is outside of the compiled program.
+    np.testing.assert_allclose(ours, module.apply(drawn, images, train=False), rtol=1e-4, atol=1e-5)
 
 
 def test_shapes_that_differ_are_named(checkpoint):
