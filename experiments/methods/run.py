@@ -18,6 +18,7 @@ METHODS = {
     "swav": ("SwAV", 75.3, 800),
     "w_mse": ("W-MSE", 66.3, "Barlow Twins, app. A"),
     "imax": ("IMAX",),
+    "direct_clr": ("DirectCLR", 62.7, 100),
     "lejepa": ("LeJEPA",),
     "visreg": ("VISReg",),
     "frossl": ("FroSSL",),

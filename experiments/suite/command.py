@@ -19,6 +19,7 @@ from jax_bt.devices.mesh import make_mesh
 from jax_bt.errors import Diverged, Expected
 from jax_bt.train import history
 from jax_bt.train.build import build
+from jax_bt.train.compare import compare
 from jax_bt.train.loop import train as run
 from suite import writer
 from suite.declaration import CONFIGS, SCALES, Row, Table, config_of, identity
@@ -44,6 +45,7 @@ def _parsed(table: Table) -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="by name; all without it")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=1, help="runs at the same time")
+    parser.add_argument("--compare", action="store_true", help="write comparison/index.html too")
     parser.add_argument("--data_dir", help="where TFDS data sets are prepared")
     parser.add_argument("--smoke", action="store_true", help="toy size, to try the command")
     parser.add_argument("--workdir", type=pathlib.Path, help="of the runs; runs/experiments")
@@ -62,7 +64,7 @@ def _main(table: Table, args: argparse.Namespace) -> None:
     rows = [row for row in table.at(args.scale) if not args.rows or row.name in args.rows]
     if args.scale == "imagenet":
         return _write_configs(rows, output)
-    results, jobs = writer.read(output), []
+    results, jobs, folders = writer.read(output), [], []
     mesh = make_mesh(jax.devices()[:1])
     for seed in args.seeds:
         for row in rows:
@@ -70,9 +72,10 @@ def _main(table: Table, args: argparse.Namespace) -> None:
             c = config.smoke(c) if args.smoke else c
             build(c, mesh, train_size=SCALES[args.scale].train_size)  # mistakes before long work
             key = identity(c)
+            folder = workdir / args.scale / f"{key}_{seed}"
+            folders.append(f"{row.name}={folder}")
             if (row.name, seed, key) in {(r["row"], r["seed"], r["config"]) for r in results}:
                 continue
-            folder = workdir / args.scale / f"{key}_{seed}"
             jobs.append((row.name, seed, key, json.loads(c.to_json_best_effort()), str(folder)))
     output.mkdir(parents=True, exist_ok=True)
     for result in tqdm.tqdm(_runs(jobs, args.jobs), total=len(jobs), unit="run", disable=not jobs):
@@ -80,6 +83,8 @@ def _main(table: Table, args: argparse.Namespace) -> None:
         results = [r for r in results if (r["row"], r["seed"]) != same] + [result]
         writer.write(table, args.scale, results, output)
     writer.write(table, args.scale, results, output)
+    if args.compare:
+        compare(folders, str(output / "comparison"))
     print((output / writer.TABLE).read_text())
     print(f"written to {output}")
 
