@@ -34,8 +34,8 @@ def direct_clr(
         loss_ab = -mean_n log( exp(a_n.b_n / T) / sum_m exp(a_n.b_m / T) ),
         loss = (loss_ab + loss_ba) / 2
 
-    with a and b the first ``dimensions`` features at unit length, m over the global batch. lightly's
-    DirectCLRLoss is NT-Xent of the same features: ``nt_xent(r_a[:, :d], r_b[:, :d])``.
+    with a and b the first ``dimensions`` features at unit length, m over the global batch.
+    lightly's DirectCLRLoss is NT-Xent of the same features: ``nt_xent(r_a[:, :d], r_b[:, :d])``.
 
     Args:
       r_a: representations of view a, (N, D), any floating dtype; normalised here.
