@@ -51,7 +51,9 @@ def write(declared: Table, scale: str, results: Results, folder: pathlib.Path) -
 def cells(declared: Table, scale: str, results: Results) -> list[list[str]]:
     """The table: mean ± sample standard deviation over n seeds, beside what was published."""
     metrics = SCALES[scale].metrics
-    published = [f"{name} ({declared.setting})" for name in declared.published]
+    published = [f"published {name}" for name in declared.published]
+    if published:
+        published[0] += f" ({declared.setting})"
     head = ["", *map(evaluate.title, metrics), "effective rank", "n", "collapse", "seconds"]
     lines = [[*head, *published]]
     for kind in BASELINES:
