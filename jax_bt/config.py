@@ -462,6 +462,7 @@ def smoke(c: ConfigDict) -> ConfigDict:
         (c.heads, "prototypes", 8),
         (c.loss, "whitening_size", 16),
         (c.loss, "freeze_steps", 1),
+        (c.loss, "dimensions", 8),
         (c.target, "queue_size", 32),
     ):
         if options.get(name):

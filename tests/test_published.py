@@ -208,6 +208,7 @@ def test_every_published_config_has_a_row():
         "mmcr",
         "tcr",
         "cor_info_max",
+        "direct_clr",
         "tico",
         "mixed_barlow",
         "mec",

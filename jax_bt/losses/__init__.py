@@ -8,6 +8,8 @@ from jax_bt.losses.byol import byol as byol
 from jax_bt.losses.cor_info_max import CorInfoMax as CorInfoMax
 from jax_bt.losses.cor_info_max import CorInfoMaxState as CorInfoMaxState
 from jax_bt.losses.cor_info_max import cor_info_max as cor_info_max
+from jax_bt.losses.direct_clr import DirectCLR as DirectCLR
+from jax_bt.losses.direct_clr import direct_clr as direct_clr
 from jax_bt.losses.frossl import FroSSL as FroSSL
 from jax_bt.losses.frossl import frossl as frossl
 from jax_bt.losses.imax import IMAX as IMAX

@@ -82,7 +82,7 @@ class Networks(NamedTuple):
                 # The name, not the position, picks the key: adding a head changes no other.
                 own_key = jax.random.fold_in(key, zlib.crc32(name.encode()))
                 x, made = module.init_with_output(own_key, x, train=False)
-                variables["params"][name] = made["params"]
+                variables["params"][name] = made.get("params", {})
                 variables["batch_stats"][name] = made.get("batch_stats", {})
             if not any(name.endswith("_b") for name in self.modules):
                 break

@@ -45,6 +45,20 @@ class Linear(nn.Module):
         return y if bias is None else y + bias
 
 
+class Identity(nn.Module):
+    """No head: the embedding is the representation.
+
+    Attributes:
+      width_out: width of the input and the result.
+    """
+
+    width_out: int
+
+    def __call__(self, x: Array, train: bool = False) -> Array:
+        """(N, D) -> the same."""
+        return x
+
+
 class MLP(nn.Module):
     """A projector or predictor: (Linear - BatchNorm - activation) repeated, then Linear.
 

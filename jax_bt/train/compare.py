@@ -1,5 +1,6 @@
 """Compares runs: reads their folders, puts repetitions together, and writes one page."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ def compare(folders: Sequence[str], output: str) -> list[Group]:
 
     Args:
       folders: of runs, finished or not; those that differ in the seed alone are put together.
+        "NAME=FOLDER" gives a group its name.
       output: folder of the page.
 
     Returns:
@@ -27,12 +29,23 @@ def compare(folders: Sequence[str], output: str) -> list[Group]:
       UsageError: fewer than two runs, one given twice, or a folder that holds no run.
       WorkdirError: a damaged record.
     """
-    paths = [workdir.path(folder) for folder in folders]
+    names, given = zip(*map(_named, folders), strict=True) if folders else ((), ())
+    paths = [workdir.path(folder) for folder in given]
     if len({str(path.absolute()) for path in paths}) < max(2, len(paths)):
         raise UsageError("compare takes the folders of two runs or more, each once")
-    groups = grouped([read(path) for path in paths])
+    named = {str(path): name for path, name in zip(paths, names, strict=True) if name}
+    groups = [
+        dataclasses.replace(group, name=named.get(group.entries[0].folder, group.name))
+        for group in grouped([read(path) for path in paths])
+    ]
     comparison.write(output, groups)
     return groups
+
+
+def _named(given: str) -> tuple[str, str]:
+    """The name and the folder of "NAME=FOLDER"; no name where a folder is called so."""
+    name, equals, folder = given.rpartition("=")
+    return (name, folder) if equals and not workdir.path(given).exists() else ("", given)
 
 
 def read(folder: epath.Path) -> Entry:

@@ -15,13 +15,18 @@ from jax_bt.train.step import init_state, make_train_step
 
 INPUTS, BATCH, STEPS = 6, 16, 8
 HEADS = {
+    "direct_clr": {"projector": ()},
     "byol": {"projector": (16, 8), "predictor": (16, 8)},
     "mec": {"projector": (16, 8), "predictor": (16, 8)},
     "moco_v3": {"projector": (16, 8), "predictor": (16, 8)},
     "simsiam": {"projector": (16, 8), "predictor": (4, 8)},
     "swav": {"projector": (16, 8), "prototypes": 12},
 }
-LOSS = {"w_mse": {"iterations": 2, "whitening_size": 16}, "swav": {"freeze_steps": 1}}
+LOSS = {
+    "direct_clr": {"dimensions": 4},
+    "w_mse": {"iterations": 2, "whitening_size": 16},
+    "swav": {"freeze_steps": 1},
+}
 TARGET = {"moco_v2": {"queue_size": 32}, "swav": {"queue_size": 32}}
 
 

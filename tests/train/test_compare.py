@@ -74,6 +74,12 @@ def test_several_fields_leave_the_folders_names(tmp_path):
     assert [g.name for g in compare.compare(folders, str(tmp_path / "o"))] == ["x", "y", "z"]
 
 
+def test_names_are_given_before_the_folder(tmp_path):
+    folders = [f"ours={run(tmp_path / 'x')}", run(tmp_path / "y=1", rate=0.2)]
+    names = [g.name for g in compare.compare(folders, str(tmp_path / "o"))]
+    assert names == ["ours", "optimizer.rate=0.2"]
+
+
 @pytest.mark.parametrize(
     ("names", "answer"),
     [

@@ -1,0 +1,45 @@
+"""BYOL, table 5a, and its motivating experiment: the target network's momentum."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from suite import Row, Table, main
+
+
+def row(name, momentum, published, config="byol", **changes):
+    return Row(
+        name=name,
+        config=config,
+        changes={"target.momentum": momentum, **changes},
+        published=(published,),
+    )
+
+
+CONSTANT = {"target.cosine": False}
+TABLE = Table(
+    name="byol_table5",
+    title="BYOL, table 5a: momentum τ of the target",
+    setting="ImageNet, ResNet-50, 300 epochs, linear",
+    published=("top-1",),
+    rows=[
+        Row(
+            name="frozen random target, τ = 1",
+            config="byol",
+            changes={"target.momentum": 1.0},
+            digits={"evaluate.baselines": True},
+            cifar={"evaluate.baselines": True},
+            published=(18.8,),
+        ),
+        row("τ from 0.999 to 1", 0.999, 69.8),
+        row("τ from 0.99 to 1", 0.99, 72.5),
+        row("τ from 0.9 to 1", 0.9, 68.4),
+        row("τ from 0.5 to 1", 0.5, ""),
+        row("no target, τ = 0", 0.0, 0.3, **CONSTANT),
+        row("no predictor (table 5b)", 0.99, 0.2, **{"heads.predictor": ()}),
+    ],
+)
+
+
+if __name__ == "__main__":
+    main(TABLE)

@@ -1,0 +1,146 @@
+"""The command line of every table: trains what is missing, then writes the table and its figure."""
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import pathlib
+import sys
+from concurrent import futures
+from typing import Any
+
+import jax
+import tqdm
+
+from jax_bt import config
+from jax_bt.devices import cache
+from jax_bt.devices.mesh import make_mesh
+from jax_bt.errors import Diverged, Expected
+from jax_bt.train import history
+from jax_bt.train.build import build
+from jax_bt.train.compare import compare
+from jax_bt.train.loop import train as run
+from suite import writer
+from suite.declaration import CONFIGS, SCALES, Row, Table, config_of, identity
+
+EXPERIMENTS = pathlib.Path(__file__).parents[1]
+RANK = "collapse/{}_effective_rank"
+
+
+def main(table: Table) -> None:
+    """Runs a table by the command line's options; a user's mistake ends in one line."""
+    try:
+        _main(table, _parsed(table))
+    except KeyboardInterrupt:
+        sys.exit(f"{table.name}: stopped; the same command goes on")
+    except Expected as error:
+        print(f"{table.name}: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _parsed(table: Table) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=table.title)
+    parser.add_argument("--scale", choices=SCALES, default="digits")
+    parser.add_argument("--rows", nargs="+", metavar="ROW", help="by name; all without it")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--jobs", type=int, default=1, help="runs at the same time")
+    parser.add_argument("--compare", action="store_true", help="write comparison/index.html too")
+    parser.add_argument("--data_dir", help="where TFDS data sets are prepared")
+    parser.add_argument("--smoke", action="store_true", help="toy size, to try the command")
+    parser.add_argument("--workdir", type=pathlib.Path, help="of the runs; runs/experiments")
+    parser.add_argument("--output", type=pathlib.Path, help="of the table; beside its run.py")
+    args = parser.parse_args()
+    known = [row.name for row in table.at(args.scale)]
+    for name in args.rows or ():
+        if name not in known:
+            parser.error(f"--rows: {name!r} is not one of {', '.join(map(repr, known))}")
+    return args
+
+
+def _main(table: Table, args: argparse.Namespace) -> None:
+    workdir = args.workdir or EXPERIMENTS.parent / "runs" / "experiments"
+    output = args.output or EXPERIMENTS / table.name / args.scale
+    rows = [row for row in table.at(args.scale) if not args.rows or row.name in args.rows]
+    if args.scale == "imagenet":
+        return _write_configs(rows, output)
+    results, jobs, folders = writer.read(output), [], []
+    mesh = make_mesh(jax.devices()[:1])
+    for seed in args.seeds:
+        for row in rows:
+            c = config_of(row, args.scale, seed, args.data_dir)
+            c = config.smoke(c) if args.smoke else c
+            build(c, mesh, train_size=SCALES[args.scale].train_size)  # mistakes before long work
+            key = identity(c)
+            folder = workdir / args.scale / f"{key}_{seed}"
+            folders.append(f"{row.name}={folder}")
+            if (row.name, seed, key) in {(r["row"], r["seed"], r["config"]) for r in results}:
+                continue
+            jobs.append((row.name, seed, key, json.loads(c.to_json_best_effort()), str(folder)))
+    output.mkdir(parents=True, exist_ok=True)
+    for result in tqdm.tqdm(_runs(jobs, args.jobs), total=len(jobs), unit="run", disable=not jobs):
+        same = (result["row"], result["seed"])
+        results = [r for r in results if (r["row"], r["seed"]) != same] + [result]
+        writer.write(table, args.scale, results, output)
+    writer.write(table, args.scale, results, output)
+    if args.compare:
+        compare(folders, str(output / "comparison"))
+    print((output / writer.TABLE).read_text())
+    print(f"written to {output}")
+
+
+def _runs(jobs: list[tuple], count: int):
+    """Results in the order in which runs end."""
+    if count == 1:
+        yield from (train(*job) for job in jobs)
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with futures.ProcessPoolExecutor(count, mp_context=spawn) as pool:
+        for done in futures.as_completed([pool.submit(train, *job) for job in jobs]):
+            yield done.result()
+
+
+def train(row: str, seed: int, key: str, record: dict[str, Any], folder: str) -> dict[str, Any]:
+    """One run, or what its folder holds of it; what it prints goes to FOLDER.log.
+
+    Returns:
+      What a line of results.json holds.
+    """
+    cache.keep_programs()
+    path = pathlib.Path(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    result: dict[str, Any] = {"row": row, "seed": seed, "config": key}
+    with open(f"{folder}.log", "a") as log, contextlib.redirect_stdout(log):
+        with contextlib.redirect_stderr(log):
+            try:
+                summary = run(config.of_record(record), folder)
+            except Diverged:
+                return {**result, "collapse": "diverged", "scores": {}}
+            summary = summary or json.loads((path / "summary.json").read_text())
+    lines = history.read(path)
+    ranks = {
+        place: next((r[name] for r in reversed(lines) if r.get(name) is not None), None)
+        for place in ("representation", "embedding")
+        for name in [RANK.format(place)]
+    }
+    scores: dict[str, dict[str, float]] = {}
+    for found in summary["results"]:
+        scores.setdefault(found["features"], {})[found["protocol"]] = found["top1"]
+    return {
+        **result,
+        "collapse": summary["collapse"],
+        "seconds": round(summary["seconds"], 1),
+        "effective_rank": ranks,
+        "scores": scores,
+    }
+
+
+def _write_configs(rows: list[Row], output: pathlib.Path) -> None:
+    """One full config per row, and the command that starts it on a pod, instead of running."""
+    output.mkdir(parents=True, exist_ok=True)
+    for row in rows:
+        path = output / f"{writer.slug(row.name)}.py"
+        record = json.loads(config_of(row, "imagenet").to_json_best_effort())
+        path.write_text(writer.CONFIG.format(row=row, record=record))
+        root = os.path.relpath(path, CONFIGS.parent)
+        print(f"launch/tpu_pod.sh --config={root} --workdir=gs://BUCKET/{path.stem}")
