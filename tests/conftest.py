@@ -64,7 +64,7 @@ def golden():
 
 def pytest_collection_modifyitems(items):
     """The longest files first, so that both workers end together."""
-    first = ("tests/whole_runs/", "tests/train/")
+    first = ("tests/whole_runs/", "tests/train/", "tests/notebooks/")
     items.sort(key=lambda item: not item.nodeid.startswith(first))
 
 
