@@ -17,8 +17,8 @@ from jax_bt.report import table
 ROOT = pathlib.Path(__file__).parent.parent.parent
 SLICES = ("v5e:2x4", "v5e:4x4", "v5e:4x8", "v5e:8x8", "v5e:8x16", "v5e:16x16")
 COLUMNS = (
-    "chips", "batch", "TFLOP", "GB accessed", "MB all-reduced", "MB gathered", "other MB",
-    "GB sent", "peak GB", "compute ms", "memory ms", "links ms", "step ms", "images/s",
+    "chips", "batch", "TFLOP", "HBM GB", "GB accessed", "MB all-reduced", "MB gathered",
+    "other MB", "GB sent", "peak GB", "compute ms", "memory ms", "links ms", "step ms", "images/s",
     "efficiency",
 )  # fmt: skip
 
@@ -46,6 +46,7 @@ def row(plan: dict, first: dict) -> list[str]:
         str(plan["chips"]),
         str(plan["batch_size"]),
         f"{plan['flops_per_device'] / 1e12:.2f}",
+        f"{plan['bytes_moved_per_device'] / 1e9:.1f}" if plan["bytes_moved_per_device"] else "-",
         f"{plan['bytes_accessed_per_device'] / 1e9:.1f}",
         f"{kinds['all_reduce'] / 1e6:.0f}",
         f"{kinds['all_gather'] / 1e6:.0f}",

@@ -63,7 +63,7 @@ def plan(
         compiled, seconds = again.compiled, seconds + again.seconds
     hlo_text = compiled.as_text()
     bytes_["activations"] = hlo.activations(hlo_text) if made.compiled else None
-    costs = report.work(compiled.cost_analysis(), hlo_text, target)
+    costs = report.work(compiled.cost_analysis(), hlo_text, target, costs_from == program.SIMULATED)
     hbm = chips.CHIPS[target.chip].hbm_bytes // chips.CHIPS[target.chip].devices
     return {
         "method": config.method,

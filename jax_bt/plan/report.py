@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 
-from jax_bt.plan import chips, hlo, loops
+from jax_bt.plan import chips, hbm, hlo, loops
 from jax_bt.plan.program import SIMULATED, Program
 from jax_bt.train.run import Run
 
@@ -56,35 +56,41 @@ def size(tree: PyTree) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def work(cost: dict[str, float], hlo_text: str, target: chips.Slice) -> dict[str, Any]:
+def work(
+    cost: dict[str, float], hlo_text: str, target: chips.Slice, simulated: bool
+) -> dict[str, Any]:
     """What a device does in one step, and the least time that takes.
 
     Three rates bound a step: multiplying, moving bytes to and from the memory, sending them to
     other chips. Done at the same time, as XLA tries to, the slowest of them is the bound; their
-    sum is given too, for none overlapping. The bytes accessed count every operand of every fused
-    operation, those that stay on the chip included.
+    sum is given too, for none overlapping. The memory's share is that of the bytes moved to and
+    from HBM. XLA's count of bytes accessed has what stays on the chip as well; it stands in where
+    the program is a CPU's, which does not say what is where.
 
     Args:
       cost: ``compiled.cost_analysis()``.
       hlo_text: ``compiled.as_text()``.
       target: the slice, for its rates.
+      simulated: whether it is a CPU's program.
 
     Returns:
-      flops_per_device, bytes_accessed_per_device, collective_bytes_per_device and
-      collectives_per_step (by kind), bytes_sent_per_device, seconds (of each of the three),
-      step_seconds_bound and step_seconds_without_overlap.
+      flops_per_device, bytes_moved_per_device (None if simulated), bytes_accessed_per_device,
+      collective_bytes_per_device and collectives_per_step (by kind), bytes_sent_per_device,
+      seconds (of each of the three), step_seconds_bound and step_seconds_without_overlap.
     """
     traffic = hlo.collectives(hlo_text, target.devices)
     products, accesses = loops.repeated(hlo_text)
     flops, accessed = products * cost["flops"], accesses * cost["bytes accessed"]
+    moved = None if simulated else sum(hbm.moved(hlo_text))
     chip = chips.CHIPS[target.chip]
     seconds = {
         "compute": flops / (chip.flops / chip.devices),
-        "memory": accessed / (chip.hbm_rate / chip.devices),
+        "memory": (accessed if moved is None else moved) / (chip.hbm_rate / chip.devices),
         "links": traffic.sent / (chip.link_rate / chip.devices),
     }
     return {
         "flops_per_device": flops,
+        "bytes_moved_per_device": moved,
         "bytes_accessed_per_device": accessed,
         "collective_bytes_per_device": traffic.bytes,
         "collectives_per_step": traffic.count,
@@ -114,6 +120,14 @@ def text(plan: dict[str, Any]) -> str:
     parts = ("parameters", "optimizer", "batch", "activations", "temporaries")
     moved = [f"{k.replace('_', '-')} {_number(v)}B" for k, v in kinds.items() if v]
     slowest = max(seconds, key=seconds.get)
+    in_hbm, accessed = plan["bytes_moved_per_device"], plan["bytes_accessed_per_device"]
+    bytes_ = (
+        f"{_number(accessed)}B accessed at {_number(chip.hbm_rate / share)}B/s (by XLA's count, "
+        "on-chip memory included)"
+        if in_hbm is None
+        else f"{_number(in_hbm)}B to and from HBM at {_number(chip.hbm_rate / share)}B/s "
+        f"({_number(accessed)}B accessed by XLA's count, on-chip memory included)"
+    )
     lines = [
         f"{plan['method']}, batch {plan['batch_size']} on {plan['topology']}: "
         f"{_count(plan['chips'], 'chip')}, {_count(plan['devices'], 'device')}, "
@@ -124,9 +138,7 @@ def text(plan: dict[str, Any]) -> str:
         "           " + ", ".join(f"{part} {_number(have[part])}B" for part in parts if have[part]),
         f"compute    {1e3 * seconds['compute']:8.2f} ms: {_number(plan['flops_per_device'])}FLOP "
         f"at {_number(chip.flops / share)}FLOP/s, bfloat16",
-        f"memory     {1e3 * seconds['memory']:8.2f} ms: "
-        f"{_number(plan['bytes_accessed_per_device'])}B accessed at "
-        f"{_number(chip.hbm_rate / share)}B/s",
+        f"memory     {1e3 * seconds['memory']:8.2f} ms: {bytes_}",
         f"links      {1e3 * seconds['links']:8.2f} ms: {_number(plan['bytes_sent_per_device'])}B "
         f"sent at {_number(chip.link_rate / share)}B/s ({', '.join(moved) or 'no collective'})",
         f"step       {1e3 * plan['step_seconds_bound']:8.2f} ms at least ({slowest}); "

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.sharding import Mesh
 
-from jax_bt import evaluate, optim
+from jax_bt import evaluate, optim, stats
 from jax_bt.devices.mesh import AXIS, REPLICATED, SHARDED, replicated, sharded
 from jax_bt.methods import Context, Method, Networks, Outputs
 from jax_bt.train import collapse
@@ -136,6 +136,7 @@ def make_train_step(
     """
 
     def global_loss(params: PyTree, state: TrainState, views: PyTree, index: Array | None):
+        params = _cast_once(networks, params)
         variables = {"params": params, "batch_stats": state.batch_stats}
         context = Context(AXIS, state.step, total_steps, _step_key(state), index)
         return method.loss(networks, variables, state.target, views, context)
@@ -206,6 +207,30 @@ def _online_step(
         ONLINE_OPTIMIZER, grads, online["opt_state"], online["params"], step=step
     )
     return {"params": params, "opt_state": opt_state}, told
+
+
+def _cast_once(networks: Networks, params: PyTree) -> PyTree:
+    """Kernels of bfloat16 networks as they are multiplied, cast once for all views.
+
+    The views' gradients of a kernel, bfloat16 each, are then summed and reduced over the devices as
+    one bfloat16 array: half the bytes. The sum of micro-batches is long, and stays float32.
+    """
+
+    def cast(name: str, tree: PyTree) -> PyTree:
+        if getattr(networks.modules.get(name), "dtype", None) != jnp.bfloat16:
+            return tree
+        return jax.tree_util.tree_map_with_path(
+            lambda path, x: stats.vary(x.astype(jnp.bfloat16), AXIS) if _is_kernel(path) else x,
+            tree,
+        )
+
+    if networks.micro_batches > 1:
+        return params
+    return {name: cast(name, tree) for name, tree in params.items()}
+
+
+def _is_kernel(path: tuple) -> bool:
+    return bool(path) and getattr(path[-1], "key", None) == "kernel"
 
 
 def _step_key(state: TrainState) -> Array:

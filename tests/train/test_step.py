@@ -325,3 +325,39 @@ def test_batch_that_does_not_divide_is_refused():
     mesh = make_mesh(jax.devices()[:8])
     with pytest.raises(UsageError, match="batch_size=12 does not divide over 8 devices"):
         check_divides(12, mesh)
+
+
+def momentum_of_one_step(devices, dtype, parts=1):
+    """SGD's momentum after the first step, which is the gradient, and the loss."""
+    like = {"dtype": dtype, "axis_name": AXIS}
+    encoder = ResNet((1, 1), bottleneck=False, features=8, stem="cifar", **like)
+    modules = {"encoder": encoder, "projector": MLP((16, 16), **like)}
+    networks = Networks(modules, (8, 8, 3), micro_batches=parts)
+    method = Method(methods.load("barlow_twins"), {})
+    optimizer, mesh = optim.sgd(0.1, momentum=0.9), make_mesh(jax.devices()[:devices])
+    state = init_state(method, networks, optimizer, mesh, seed=0, total_steps=4)
+    step = make_train_step(method, networks, optimizer, mesh, total_steps=4)
+    random = np.random.default_rng(0)
+    views = tuple(random.normal(size=(16, 8, 8, 3)).astype(np.float32) for _ in range(2))
+    state, metrics = step(state, to_global(mesh, {"views": views}))
+    found = jax.tree_util.tree_leaves_with_path(jax.device_get(state.opt_state))
+    # Where the residual branches start from zero most gradients do: those say nothing.
+    names = {jax.tree_util.keystr(path): x for path, x in found if np.ndim(x) and np.any(x)}
+    return names, float(metrics.terms["loss"])
+
+
+def test_bfloat16_kernels_have_one_bfloat16_gradient():
+    """On eight devices every entry is one. Those of norms and of micro-batches are float32."""
+    one, loss = momentum_of_one_step(1, jnp.bfloat16)
+    eight, loss_8 = momentum_of_one_step(8, jnp.bfloat16)
+    parts, _ = momentum_of_one_step(8, jnp.bfloat16, parts=2)
+    kernels = [name for name in one if "kernel" in name]
+    assert kernels and len(kernels) < len(one)
+
+    def rounded(tree, name):
+        return np.array_equal(tree[name], tree[name].astype(jnp.bfloat16).astype(np.float32))
+
+    assert all(rounded(eight, name) for name in kernels)
+    assert not any(rounded(eight, name) for name in one if "scale" in name)
+    assert not any(rounded(parts, name) for name in kernels if "encoder" in name)
+    np.testing.assert_allclose(loss_8, loss, rtol=0.01)  # activations of 8 bits, other sums
