@@ -217,7 +217,8 @@ def _cast_once(networks: Networks, params: PyTree) -> PyTree:
     """
 
     def cast(name: str, tree: PyTree) -> PyTree:
-        if getattr(networks.modules.get(name), "dtype", None) != jnp.bfloat16:
+        dtype = getattr(networks.modules.get(name), "dtype", None)  # a config's is a string
+        if dtype is None or jnp.dtype(dtype) != jnp.bfloat16:
             return tree
         return jax.tree_util.tree_map_with_path(
             lambda path, x: stats.vary(x.astype(jnp.bfloat16), AXIS) if _is_kernel(path) else x,

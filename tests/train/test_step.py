@@ -346,11 +346,12 @@ def momentum_of_one_step(devices, dtype, parts=1):
     return names, float(metrics.terms["loss"])
 
 
-def test_bfloat16_kernels_have_one_bfloat16_gradient():
+@pytest.mark.parametrize("dtype", ["bfloat16", jnp.bfloat16])  # a config has the name
+def test_bfloat16_kernels_have_one_bfloat16_gradient(dtype):
     """On eight devices every entry is one. Those of norms and of micro-batches are float32."""
-    one, loss = momentum_of_one_step(1, jnp.bfloat16)
-    eight, loss_8 = momentum_of_one_step(8, jnp.bfloat16)
-    parts, _ = momentum_of_one_step(8, jnp.bfloat16, parts=2)
+    one, loss = momentum_of_one_step(1, dtype)
+    eight, loss_8 = momentum_of_one_step(8, dtype)
+    parts, _ = momentum_of_one_step(8, dtype, parts=2)
     kernels = [name for name in one if "kernel" in name]
     assert kernels and len(kernels) < len(one)
 
