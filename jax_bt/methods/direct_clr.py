@@ -16,6 +16,7 @@ from jax_bt.methods._options import Count, Positive, Widths
 from jax_bt.models.heads import MLP, Identity
 
 VIEWS = 2
+SHARED_ONLY = True  # the leading features of two encoders are not the same features
 
 
 def heads(encoder_width: int, *, projector: Widths = ()) -> dict[str, Any]:
