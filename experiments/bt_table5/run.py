@@ -14,8 +14,7 @@ TABLE = Table(
     rows=[
         Row(
             name="baseline",
-            digits={"evaluate.baselines": True},
-            cifar={"evaluate.baselines": True},
+            baselines=True,
             published=(71.4, 90.2),
         ),
         Row(

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import math
 import multiprocessing
 import os
 import pathlib
@@ -12,20 +13,20 @@ from typing import Any
 
 import jax
 import tqdm
+from etils import epath
 
 from jax_bt import config
 from jax_bt.devices import cache
 from jax_bt.devices.mesh import make_mesh
 from jax_bt.errors import Diverged, Expected
-from jax_bt.train import history
+from jax_bt.report import comparison
 from jax_bt.train.build import build
-from jax_bt.train.compare import compare
+from jax_bt.train.compare import compare, read
 from jax_bt.train.loop import train as run
 from suite import writer
 from suite.declaration import CONFIGS, SCALES, Row, Table, config_of, identity
 
 EXPERIMENTS = pathlib.Path(__file__).parents[1]
-RANK = "collapse/{}_effective_rank"
 
 
 def main(table: Table) -> None:
@@ -107,7 +108,7 @@ def train(row: str, seed: int, key: str, record: dict[str, Any], folder: str) ->
       What a line of results.json holds.
     """
     cache.keep_programs()
-    path = pathlib.Path(folder)
+    path = epath.Path(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {"row": row, "seed": seed, "config": key}
     with open(f"{folder}.log", "a") as log, contextlib.redirect_stdout(log):
@@ -116,13 +117,9 @@ def train(row: str, seed: int, key: str, record: dict[str, Any], folder: str) ->
                 summary = run(config.of_record(record), folder)
             except Diverged:
                 return {**result, "collapse": "diverged", "scores": {}}
-            summary = summary or json.loads((path / "summary.json").read_text())
-    lines = history.read(path)
-    ranks = {
-        place: next((r[name] for r in reversed(lines) if r.get(name) is not None), None)
-        for place in ("representation", "embedding")
-        for name in [RANK.format(place)]
-    }
+    entry = read(path)
+    last = {p: entry.last(comparison.RANK.format(p)) for p in ("representation", "embedding")}
+    ranks = {place: None if math.isnan(rank) else rank for place, rank in last.items()}
     scores: dict[str, dict[str, float]] = {}
     for found in summary["results"]:
         scores.setdefault(found["features"], {})[found["protocol"]] = found["top1"]

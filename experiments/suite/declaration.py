@@ -33,7 +33,7 @@ class Scale:
     changes: Changes
 
 
-SMALL = {"evaluate.baselines": False, "evaluate.checkpoints": False, "checkpoint.every_steps": 100}
+SMALL = {"evaluate.checkpoints": False, "checkpoint.every_steps": 100}
 SCALES = {
     "digits": Scale(
         "digits",
@@ -70,6 +70,8 @@ class Row:
         barlow_cifar10 and barlow_r50.
       changes: fields that differ from them, at every scale.
       digits, cifar, imagenet: fields that differ at one scale; None where it has no such row.
+      baselines: whether its runs evaluate raw pixels and the untrained encoder too, at the small
+        scales; one row of a table is enough.
       published: the paper's numbers by the table's ``published``.
       series, x: the line and the place of the row in the table's plot.
     """
@@ -80,6 +82,7 @@ class Row:
     digits: Changes | None = dataclasses.field(default_factory=dict)
     cifar: Changes | None = dataclasses.field(default_factory=dict)
     imagenet: Changes | None = dataclasses.field(default_factory=dict)
+    baselines: bool = False
     published: Sequence[str | float] = ()
     series: str = ""
     x: float | None = None
@@ -132,6 +135,8 @@ def config_of(row: Row, scale: str, seed: int = 0, data_dir: str | None = None) 
     for changes in (SCALES[scale].changes, row.changes, getattr(row, scale)):
         for field, value in changes.items():
             config.set_field(c, field, value)
+    if scale != "imagenet":
+        c.evaluate.baselines = row.baselines
     c.seed = seed
     if data_dir is not None:
         c.data.data_dir = data_dir

@@ -88,8 +88,13 @@ def spread(values: Sequence[float]) -> str:
     """93.1 ± 0.4 (sample standard deviation), or the number alone of a single run."""
     if not values:
         return ""
-    deviation = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    deviation = f" ± {_deviation(values):.1f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.1f}{deviation}"
+
+
+def _deviation(values: Sequence[float]) -> float:
+    """The sample standard deviation; 0 of a single run."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def draw(declared: Table, results: Results, path: pathlib.Path) -> None:
@@ -97,16 +102,16 @@ def draw(declared: Table, results: Results, path: pathlib.Path) -> None:
     plot = declared.plot
     figure = style.figure_with(4.6, declared.title, f"{evaluate.title(plot.metric)}, top-1 %")
     axes = style.axes_at(figure, 0.8, 1.1, style.WIDTH - 1.2, 2.8)
-    names = list(dict.fromkeys(row.series for row in declared.rows if row.x is not None))
+    placed = [row for row in declared.rows if row.x is not None]
+    names = list(dict.fromkeys(row.series for row in placed))
     colors = (style.BLUE, style.ORANGE, *style.SPARE)
     for name, color in zip(names, colors, strict=False):
         points = []
-        for row in declared.rows:
+        for row in placed:
             runs = [r["scores"].get("trained", {}) for r in results if r["row"] == row.name]
             values = [scores[plot.metric] for scores in runs if plot.metric in scores]
-            if row.series == name and row.x is not None and values:
-                deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-                points.append((row.x, statistics.fmean(values), deviation))
+            if row.series == name and values:
+                points.append((row.x, statistics.fmean(values), _deviation(values)))
         if points:
             x, mean, deviation = zip(*sorted(points), strict=True)
             axes.errorbar(x, mean, deviation, color=color, marker="o", ms=4, capsize=3, label=name)
