@@ -2,12 +2,11 @@
 
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
 from jax_bt.losses._checks import embeddings, positive
+from jax_bt.losses._cosine import log_share_of_own_key
 from jax_bt.losses._explicit_mesh import on_any_mesh
 
 
@@ -70,10 +69,13 @@ def direct_clr(
     r_a, r_b = embeddings(r_a=r_a, r_b=r_b, axis_name=axis_name, minimum=2)
     if dimensions is not None and not 1 <= dimensions <= r_a.shape[1]:
         raise ValueError(f"dimensions={dimensions} of representations of width {r_a.shape[1]}")
-    views = jnp.stack([stats.l2_normalize(r[:, :dimensions]) for r in (r_a, r_b)])
-    keys = stats.all_gather(views, axis=1, axis_name=axis_name)
-    logits = jnp.einsum("vnd,vmd->vnm", views, keys[::-1], precision=precision) / temperature
-    own = stats.shard_index(axis_name) * r_a.shape[0] + jnp.arange(r_a.shape[0])
-    log_p = jnp.take_along_axis(jax.nn.log_softmax(logits, axis=2), own[None, :, None], axis=2)
-    loss_ab, loss_ba = -stats.mean(log_p, axis=(1, 2), axis_name=axis_name)
+    a, b = r_a[:, :dimensions], r_b[:, :dimensions]
+    loss_ab, loss_ba = (
+        -stats.mean(
+            log_share_of_own_key(q, k, temperature, axis_name, precision),
+            axis=(0, 1),
+            axis_name=axis_name,
+        )
+        for q, k in ((a, b), (b, a))
+    )
     return DirectCLR((loss_ab + loss_ba) / 2, loss_ab, loss_ba)

@@ -8,7 +8,7 @@ from jax import Array, lax
 
 from jax_bt import stats
 from jax_bt.losses._checks import embeddings, floating, positive
-from jax_bt.losses._cosine import cosine
+from jax_bt.losses._cosine import cosine, log_share_of_own_key
 from jax_bt.losses._explicit_mesh import on_any_mesh
 
 
@@ -118,8 +118,5 @@ def info_nce_in_batch(
     """
     positive(temperature=temperature)
     q, k = embeddings(q=q, k=k, axis_name=axis_name, minimum=2)
-    keys = stats.all_gather(stats.l2_normalize(lax.stop_gradient(k)), axis_name=axis_name)
-    logits = jnp.matmul(stats.l2_normalize(q), keys.T, precision=precision) / temperature
-    own = stats.shard_index(axis_name) * q.shape[0] + jnp.arange(q.shape[0])
-    log_p = jnp.take_along_axis(jax.nn.log_softmax(logits, axis=1), own[:, None], axis=1)
+    log_p = log_share_of_own_key(q, lax.stop_gradient(k), temperature, axis_name, precision)
     return InfoNCE(-2 * temperature * stats.mean(log_p, axis=(0, 1), axis_name=axis_name))
