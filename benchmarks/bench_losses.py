@@ -1,6 +1,7 @@
 """Barlow Twins and VICReg, value and gradient: time and temporary memory of each form and of peers.
 
     python benchmarks/bench_losses.py                       # every shape of the table, some minutes
+    python benchmarks/bench_losses.py --device gpu --contestants torch,cross_correlation,gram
     python benchmarks/bench_losses.py --shapes 256x8192 --losses vicreg --repeats 9 --cores 1
 
 Peers: the reference repositories' formula in PyTorch, and the ``lightly`` package's classes. Each
@@ -13,8 +14,9 @@ machine that does other work too, compare the processor time of one core each (`
 waiting and spinning threads do not distort.
 
 Temporary memory is what a run needs beside its inputs and gradients: by XLA's own account for the
-forms, and for PyTorch the peak of the process's resident memory (Linux only). A contestant that
-would not fit into the memory available says so and is left out.
+forms, and for PyTorch the peak of the process's resident memory (Linux only), or on a GPU that of
+its allocator. A contestant that would not fit into the memory available says so and is left out.
+Both compute in full float32 on a GPU, without TF32.
 """
 
 import argparse
@@ -31,6 +33,7 @@ import numpy as np
 
 SHAPES = "256x2048,256x8192,1024x8192,2048x8192,256x32768"
 CONTESTANTS = ("torch", "lightly", "cross_correlation", "gram")
+PLATFORMS = {"cpu": "cpu", "gpu": "cuda"}  # JAX's names; PyTorch's are the same
 # D x D float32 matrices a contestant holds at once, as measured, with a quarter to spare: what
 # decides whether a shape is tried at all.
 SQUARES = {"torch": 6.5, "lightly": 9.5, "cross_correlation": 3.0, "gram": 0.0}
@@ -59,11 +62,11 @@ def jax_contestant(loss, form, n, d):
     )
 
 
-def torch_contestant(loss, function, n, d):
+def torch_contestant(function, n, d, device):
     """A function that runs once."""
     import torch
 
-    views = [torch.tensor(z, requires_grad=True) for z in embeddings(n, d)]
+    views = [torch.tensor(z, device=device, requires_grad=True) for z in embeddings(n, d)]
 
     def run():
         for view in views:
@@ -139,22 +142,29 @@ def available():
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
 
 
-def peak_of(run):
-    """Bytes by which resident memory rises at most while ``run`` runs."""
+def peak_of(run, device):
+    """Bytes by which the device's memory in use rises at most while ``run`` runs."""
+    if device == "cuda":
+        import torch
+
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        run()
+        return torch.cuda.max_memory_allocated() - before
     pathlib.Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM back to VmRSS
     before = resident("VmRSS")
     run()
     return resident("VmHWM") - before
 
 
-def worker(connection, loss, name, n, d, cores):
+def worker(connection, loss, name, n, d, device, cores):
     """Tells its temporary bytes, then each time it is told to runs and tells seconds and value."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])  # before threads are counted
     if name in ("torch", "lightly"):
         function = reference(loss) if name == "torch" else lightly_loss(loss)
-        torch_contestant(loss, function, 64, 128)()  # loads libraries, starts threads
-        run = torch_contestant(loss, function, n, d)
-        temporary = peak_of(run) - 2 * 4 * n * d  # the gradients stay
+        torch_contestant(function, 64, 128, device)()  # loads libraries, starts threads
+        run = torch_contestant(function, n, d, device)
+        temporary = peak_of(run, device) - 2 * 4 * n * d  # the gradients stay
     else:
         run, temporary = jax_contestant(loss, name, n, d)
         run()
@@ -165,8 +175,10 @@ def worker(connection, loss, name, n, d, cores):
         connection.send((time.perf_counter() - start, time.process_time() - processor, value))
 
 
-def bench(loss, n, d, repeats, names, cores):
+def bench(loss, n, d, repeats, names, device, cores):
     """Yields one record a contestant."""
+    os.environ["JAX_PLATFORMS"] = device
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # all share one GPU's memory
     context = multiprocessing.get_context("spawn")
     pipes, temporary, samples, absent = {}, {}, {}, {}
     for name in names:
@@ -176,7 +188,8 @@ def bench(loss, n, d, repeats, names, cores):
             absent[name] = f"needs {needed / 2**30:.0f} GiB, {free / 2**30:.0f} are free"
             continue
         pipe, theirs = context.Pipe()
-        context.Process(target=worker, args=(theirs, loss, name, n, d, cores), daemon=True).start()
+        given = (theirs, loss, name, n, d, device, cores)
+        context.Process(target=worker, args=given, daemon=True).start()
         theirs.close()  # so that a worker's death ends the pipe
         try:
             temporary[name], pipes[name], samples[name] = pipe.recv(), pipe, []
@@ -189,7 +202,8 @@ def bench(loss, n, d, repeats, names, cores):
     for pipe in pipes.values():
         pipe.send(False)
     for name in names:
-        record = {"loss": loss, "n": n, "d": d, "contestant": name, "cores": cores}
+        record = {"loss": loss, "n": n, "d": d, "contestant": name}
+        record |= {"device": device, "cores": cores}
         if name in absent:
             yield record | {"absent": absent[name]}
             continue
@@ -216,6 +230,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shapes", default=SHAPES, help="NxD, separated by commas")
     parser.add_argument("--losses", default="barlow_twins,vicreg")
+    parser.add_argument("--device", choices=tuple(PLATFORMS), default="cpu")
     parser.add_argument("--contestants", default=",".join(CONTESTANTS))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--cores", type=int, default=os.cpu_count(), help="for each contestant")
@@ -224,7 +239,8 @@ def main():
         n, d = (int(size) for size in shape.split("x"))
         for loss in arguments.losses.split(","):
             names = arguments.contestants.split(",")
-            for record in bench(loss, n, d, arguments.repeats, names, arguments.cores):
+            options = (arguments.repeats, names, PLATFORMS[arguments.device], arguments.cores)
+            for record in bench(loss, n, d, *options):
                 print(json.dumps(record), flush=True)
 
 

@@ -50,6 +50,13 @@ FIELDS = (
         "number of sequential parts in which the encoder processes the batch; saves memory; the "
         "loss and its gradient stay those of the whole batch",
     ),
+    Field(
+        "small_batches",
+        1,
+        COUNT,
+        "number of small batches per update, each with its own batch norm and loss; their "
+        "gradients are averaged: not the loss of the whole batch, as with micro_batches",
+    ),
     Field("gradient_scale", 1.0, POSITIVE, "1/W reproduces the reference's gradients on W GPUs"),
     Field(
         "skip_nonfinite",

@@ -1,4 +1,4 @@
-"""BYOL, table 5a, and its motivating experiment: the target network's momentum."""
+"""BYOL, table 5, and its motivating experiment: the target network's momentum."""
 
 import pathlib
 import sys
@@ -20,7 +20,7 @@ def row(name, momentum, published, baselines=False, **changes):
 CONSTANT = {"target.cosine": False}
 TABLE = Table(
     name="byol_table5",
-    title="BYOL, table 5a: momentum τ of the target",
+    title="BYOL, table 5: momentum τ of the target, predictor, negatives",
     setting="ImageNet, ResNet-50, 300 epochs, linear",
     published=("top-1",),
     rows=[
@@ -31,6 +31,7 @@ TABLE = Table(
         row("τ from 0.5 to 1", 0.5, ""),
         row("no target, τ = 0", 0.0, 0.3, **CONSTANT),
         row("no predictor (table 5b)", 0.99, 0.2, **{"heads.predictor": ()}),
+        row("negatives, β = 1 (table 5b)", 0.99, 70.9, **{"loss.beta": 1.0}),
     ],
 )
 

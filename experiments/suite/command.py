@@ -66,6 +66,7 @@ def _main(table: Table, args: argparse.Namespace) -> None:
     if args.scale == "imagenet":
         return _write_configs(rows, output)
     results, jobs, folders = writer.read(output), [], []
+    curves = tuple(table.plot.curves) if table.plot else ()
     mesh = make_mesh(jax.devices()[:1])
     for seed in args.seeds:
         for row in rows:
@@ -77,7 +78,8 @@ def _main(table: Table, args: argparse.Namespace) -> None:
             folders.append(f"{row.name}={folder}")
             if (row.name, seed, key) in {(r["row"], r["seed"], r["config"]) for r in results}:
                 continue
-            jobs.append((row.name, seed, key, json.loads(c.to_json_best_effort()), str(folder)))
+            record = json.loads(c.to_json_best_effort())
+            jobs.append((row.name, seed, key, record, str(folder), curves))
     output.mkdir(parents=True, exist_ok=True)
     for result in tqdm.tqdm(_runs(jobs, args.jobs), total=len(jobs), unit="run", disable=not jobs):
         same = (result["row"], result["seed"])
@@ -101,8 +103,21 @@ def _runs(jobs: list[tuple], count: int):
             yield done.result()
 
 
-def train(row: str, seed: int, key: str, record: dict[str, Any], folder: str) -> dict[str, Any]:
+def train(
+    row: str,
+    seed: int,
+    key: str,
+    record: dict[str, Any],
+    folder: str,
+    curves: tuple[str, ...] = (),
+) -> dict[str, Any]:
     """One run, or what its folder holds of it; what it prints goes to FOLDER.log.
+
+    Args:
+      row, seed, key: name the run in the result.
+      record: of its config.
+      folder: of the run.
+      curves: metrics of the log that the result holds as well, as [step, value].
 
     Returns:
       What a line of results.json holds.
@@ -123,6 +138,8 @@ def train(row: str, seed: int, key: str, record: dict[str, Any], folder: str) ->
     scores: dict[str, dict[str, float]] = {}
     for found in summary["results"]:
         scores.setdefault(found["features"], {})[found["protocol"]] = found["top1"]
+    if curves:
+        result["curves"] = {name: _points(entry.history, name) for name in curves}
     return {
         **result,
         "collapse": summary["collapse"],
@@ -130,6 +147,12 @@ def train(row: str, seed: int, key: str, record: dict[str, Any], folder: str) ->
         "effective_rank": ranks,
         "scores": scores,
     }
+
+
+def _points(history, name: str) -> list[tuple[int, float]]:
+    """Steps and values of a metric, to four digits."""
+    found = [(line["step"], line[name]) for line in history if line.get(name) is not None]
+    return [(step, float(f"{value:.4g}")) for step, value in found]
 
 
 def _write_configs(rows: list[Row], output: pathlib.Path) -> None:

@@ -90,11 +90,20 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Plot:
-    """A figure: the first metric over the rows' ``x``, one line per series."""
+    """A figure: a metric over the rows' ``x``, one line per series.
+
+    Attributes:
+      label: of the x axis.
+      metric: a protocol's top-1; of several rows at one place the figure has the best.
+      log: whether the x axis is logarithmic.
+      curves: metrics of the log, with their titles, drawn over the steps below: of each series the
+        rows with the largest ``x``.
+    """
 
     label: str
     metric: str = "linear_5"
     log: bool = False
+    curves: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from jax_bt import evaluate
-from jax_bt.report import style, table
+from jax_bt.report import table
+from suite import figures
 from suite.declaration import SCALES, Table
 
 RESULTS, TABLE, FIGURE = "results.json", "table.md", "figure.png"
@@ -45,7 +46,7 @@ def write(declared: Table, scale: str, results: Results, folder: pathlib.Path) -
     (folder / RESULTS).write_text(text)
     (folder / TABLE).write_text(table.markdown(cells(declared, scale, results)) + "\n")
     if declared.plot:
-        draw(declared, results, folder / FIGURE)
+        figures.draw(declared, results, folder / FIGURE)
 
 
 def cells(declared: Table, scale: str, results: Results) -> list[list[str]]:
@@ -88,39 +89,8 @@ def spread(values: Sequence[float]) -> str:
     """93.1 ± 0.4 (sample standard deviation), or the number alone of a single run."""
     if not values:
         return ""
-    deviation = f" ± {_deviation(values):.1f}" if len(values) > 1 else ""
+    deviation = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.1f}{deviation}"
-
-
-def _deviation(values: Sequence[float]) -> float:
-    """The sample standard deviation; 0 of a single run."""
-    return statistics.stdev(values) if len(values) > 1 else 0.0
-
-
-def draw(declared: Table, results: Results, path: pathlib.Path) -> None:
-    """One line per series through the means, bars of one standard deviation."""
-    plot = declared.plot
-    figure = style.figure_with(4.6, declared.title, f"{evaluate.title(plot.metric)}, top-1 %")
-    axes = style.axes_at(figure, 0.8, 1.1, style.WIDTH - 1.2, 2.8)
-    placed = [row for row in declared.rows if row.x is not None]
-    names = list(dict.fromkeys(row.series for row in placed))
-    colors = (style.BLUE, style.ORANGE, *style.SPARE)
-    for name, color in zip(names, colors, strict=False):
-        points = []
-        for row in placed:
-            runs = [r["scores"].get("trained", {}) for r in results if r["row"] == row.name]
-            values = [scores[plot.metric] for scores in runs if plot.metric in scores]
-            if row.series == name and values:
-                points.append((row.x, statistics.fmean(values), _deviation(values)))
-        if points:
-            x, mean, deviation = zip(*sorted(points), strict=True)
-            axes.errorbar(x, mean, deviation, color=color, marker="o", ms=4, capsize=3, label=name)
-    if plot.log:
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set_xlabel(plot.label, color=style.MUTED, size=9)
-    style.legend(figure, [(name, color) for name, color in zip(names, colors, strict=False)])
-    style.save(figure, path)
 
 
 def slug(name: str) -> str:

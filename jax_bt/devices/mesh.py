@@ -122,8 +122,16 @@ def from_first_process(mesh: Mesh, tree: PyTree) -> PyTree:
     return jax.device_put(whole, replicated(mesh))
 
 
-def check_divides(batch_size: int, mesh: Mesh, micro_batches: int = 1) -> None:
-    """Checks that every device gets the same number of examples, in ``micro_batches`` equal parts.
+def check_divides(
+    batch_size: int, mesh: Mesh, micro_batches: int = 1, small_batches: int = 1
+) -> None:
+    """Checks that every device gets the same number of examples of every part of a batch.
+
+    Args:
+      batch_size: over all devices.
+      mesh: the devices.
+      micro_batches: number of equal parts of each small batch.
+      small_batches: number of equal small batches.
 
     Raises:
       UsageError: it does not; the message names values that fit.
@@ -137,9 +145,11 @@ def check_divides(batch_size: int, mesh: Mesh, micro_batches: int = 1) -> None:
             f"of {devices}, such as {near}, or use {fewer} device{'s' * (fewer > 1)}"
         )
     each = batch_size // devices
-    if each % micro_batches:
-        fitting = ", ".join(str(n) for n in range(1, each + 1) if each % n == 0)
-        raise UsageError(
-            f"micro_batches={micro_batches} does not divide the {each} examples per device: "
-            f"use one of {fitting}"
-        )
+    for name, parts in (("small_batches", small_batches), ("micro_batches", micro_batches)):
+        if each % parts:
+            fitting = ", ".join(str(n) for n in range(1, each + 1) if each % n == 0)
+            raise UsageError(
+                f"{name}={parts} does not divide the {each} examples per device: "
+                f"use one of {fitting}"
+            )
+        each //= parts

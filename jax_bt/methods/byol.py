@@ -12,7 +12,7 @@ from jax_bt import losses
 from jax_bt.methods import _branches, _momentum
 from jax_bt.methods._context import Context
 from jax_bt.methods._networks import Networks, Outputs, Variables
-from jax_bt.methods._options import Share, Weight, Widths
+from jax_bt.methods._options import Positive, Share, Weight, Widths
 from jax_bt.models.heads import MLP
 
 SHARED_ONLY = True  # the target is an average of the one trained network
@@ -58,16 +58,26 @@ def loss(
     views: tuple[Array, Array],
     context: Context,
     *,
+    beta: Weight = 0.0,
+    temperature: Positive = 0.1,
     variance_weight: Weight = 0.0,
     covariance_weight: Weight = 0.0,
 ) -> tuple[Array, Outputs]:
     """Takes ``losses.byol`` of both directions, and VICReg's terms if they have weights.
 
+    ``beta`` adds the targets of other images as negatives (the paper's table 5b).
+
     The target sees both views in training mode: it uses statistics of the batch and keeps running
     ones of its own.
     """
     out = _branches.run(networks, variables, target, views)
-    value = losses.byol(*out.predictions, *out.targets, axis_name=context.axis_name).loss
+    value = losses.byol(
+        *out.predictions,
+        *out.targets,
+        beta=beta,
+        temperature=temperature,
+        axis_name=context.axis_name,
+    ).loss
     return _branches.outputs_with_spread(
         out,
         value,

@@ -1,12 +1,14 @@
 """Writes one page that puts runs beside each other: probes, curves, cost, and what differs."""
 
 import dataclasses
+import itertools
 import math
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy import stats
 
@@ -23,6 +25,7 @@ CURVES = {
     RANK.format("embedding"): "effective rank of the embeddings",
 }
 COLORS = (style.BLUE, style.ORANGE, *style.SPARE, style.GREY, style.INK)
+DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))  # tells groups of the same colour apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,14 +90,15 @@ def write(folder: style.Path, groups: Sequence[Group]) -> pathlib.Path:
         caption="Top-1 accuracy in percent on the test set. ± is the 95 % interval of the mean "
         "over seeds (Student's t); of a single run, the spread over draws of the labels. Effective "
         "rank: exp of the entropy of the spectrum, at the last step that measured it.",
-        colors=[color for color, _ in zip(_colors(groups), groups, strict=True)],
+        colors=[color for color, _ in _looks(groups)],
     )
     parts = [f'<div class="wide">{made}</div>']
     if drawn:
         parts.append(
             page.figure(
                 folder / "curves.png",
-                "Every line is one run, over the images seen so far; repetitions share a colour.",
+                "Every line is one run, over the images seen so far; repetitions share colour and "
+                "dashes.",
                 alt="Curves of the runs over the images seen.",
             )
         )
@@ -156,8 +160,10 @@ def _mean(entries: Sequence[Entry], value: Callable[[Entry], float], form: str) 
     return format(known.mean(), form) if len(known) else ""
 
 
-def _colors(groups: Sequence[Group]) -> list[str]:
-    return [COLORS[i % len(COLORS)] for i in range(len(groups))]
+def _looks(groups: Sequence[Group]) -> list[tuple[str, Any]]:
+    """Colour and dashes of each group: all colours as solid lines first."""
+    looks = itertools.cycle((color, dash) for dash in DASHES for color in COLORS)
+    return list(itertools.islice(looks, len(groups)))
 
 
 def draw(path: style.Path, groups: Sequence[Group]) -> bool:
@@ -179,17 +185,26 @@ def draw(path: style.Path, groups: Sequence[Group]) -> bool:
     panel = (style.WIDTH - 2 * style.MARGIN - 1.3) / 2
     key = 0.26 * -(-len(groups) // 3)
     figure = style.figure_with(1.0 + key + 3.1 * lines, "Training", "one line per run")
-    colors = _colors(groups)
-    for i, (group, color) in enumerate(zip(groups, colors, strict=True)):
-        x = style.MARGIN + (i % 3) * (style.WIDTH - 2 * style.MARGIN) / 3
-        y = 1.0 + 0.26 * (i // 3)
-        place = (x / style.WIDTH, 1 - y / figure.get_figheight())
-        figure.text(*place, group.name, color=color, size=9.5, weight="bold", va="center")
+    looks = _looks(groups)
+    for i, (group, (color, dash)) in enumerate(zip(groups, looks, strict=True)):
+        left = (style.MARGIN + (i % 3) * (style.WIDTH - 2 * style.MARGIN) / 3) / style.WIDTH
+        right = left + 0.3 / style.WIDTH
+        y = 1 - (1.0 + 0.26 * (i // 3)) / figure.get_figheight()
+        figure.add_artist(Line2D((left, right), (y, y), color=color, ls=dash, lw=1.4))
+        figure.text(
+            right + 0.08 / style.WIDTH,
+            y,
+            group.name,
+            color=color,
+            size=9.5,
+            weight="bold",
+            va="center_baseline",
+        )
     for i, name in enumerate(shown):
         left = style.MARGIN + 0.45 + (i % 2) * (panel + 0.75)
         axes = style.axes_at(figure, left, 1.45 + key + 3.1 * (i // 2), panel, 2.15)
         axes.set_title(CURVES[name], loc="left", size=10, weight="bold", color=style.INK, pad=7)
-        for group, color in zip(groups, colors, strict=True):
+        for group, (color, dash) in zip(groups, looks, strict=True):
             for entry in group.entries:
                 batch = entry.fields["batch_size"]
                 points = [
@@ -199,9 +214,8 @@ def draw(path: style.Path, groups: Sequence[Group]) -> bool:
                 ]
                 if points:
                     alone = "o" if len(points) == 1 else None
-                    axes.plot(
-                        *zip(*points, strict=True), color=color, lw=1.4, alpha=0.85, marker=alone
-                    )
+                    look = {"color": color, "ls": dash, "marker": alone}
+                    axes.plot(*zip(*points, strict=True), lw=1.4, alpha=0.85, **look)
         low, high = axes.get_ylim()
         if name == "loss" and low > 0 and high > 10 * low:
             axes.set_yscale("log")

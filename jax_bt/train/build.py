@@ -44,7 +44,7 @@ def build(
     """
     data = read_data(c)
     data = dataclasses.replace(data, recipes=augment.for_channels(data.recipes, channels))
-    check_divides(c.batch_size, mesh, c.micro_batches)
+    check_divides(c.batch_size, mesh, c.micro_batches, c.small_batches)
     if c.batch_size > train_size:
         raise UsageError(
             f"batch_size {c.batch_size} is larger than the {train_size} examples of "
@@ -84,6 +84,7 @@ def build(
         examples=train_size,
         steps_per_epoch=steps_per_epoch,
         gradient_scale=c.gradient_scale,
+        small_batches=c.small_batches,
         skip_nonfinite=c.skip_nonfinite,
         log_every=c.log_every,
         # Rounded up to steps that are written.

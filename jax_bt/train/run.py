@@ -94,6 +94,7 @@ class Run:
       examples: of the training split.
       steps_per_epoch: updates of one pass; the incomplete last batch is dropped.
       gradient_scale: factor on the gradient.
+      small_batches: number of batches with their own loss that an update averages.
       skip_nonfinite: number of non-finite updates that may be left out; None for none.
       log_every: steps between lines of the log.
       classes: number of classes of the classifier beside the encoder; None for no classifier.
@@ -115,6 +116,7 @@ class Run:
     examples: int
     steps_per_epoch: int
     gradient_scale: float
+    small_batches: int
     skip_nonfinite: int | None
     log_every: int
     diagnostics_every: int
@@ -150,6 +152,7 @@ class Run:
             self.mesh,
             total_steps=self.total_steps,
             gradient_scale=self.gradient_scale,
+            small_batches=self.small_batches,
             diagnostics_every=self.diagnostics_every,
             skip_nonfinite=self.skip_nonfinite is not None,
             augment=self._augment() if self.data.on_device else None,

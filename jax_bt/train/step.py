@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from jax_bt import evaluate, optim, stats
 from jax_bt.devices.mesh import AXIS, REPLICATED, SHARDED, replicated, sharded
 from jax_bt.methods import Context, Method, Networks, Outputs
-from jax_bt.train import collapse
+from jax_bt.train import accumulate, collapse
 from jax_bt.train.state import TrainState, shardings
 
 PyTree = Any
@@ -105,6 +105,7 @@ def make_train_step(
     *,
     total_steps: int,
     gradient_scale: float = 1.0,
+    small_batches: int = 1,
     diagnostics_every: int = 0,
     skip_nonfinite: bool = False,
     augment: Augment | None = None,
@@ -124,6 +125,8 @@ def make_train_step(
       gradient_scale: factor on the gradient. The reference Barlow Twins code on W GPUs applies
         1/W of the true gradient; LARS hides that from the weights except against weight decay, but
         not from the unadapted one-dimensional parameters. 1/W reproduces it (docs/scaling.md).
+      small_batches: number of batches with their own loss that an update averages
+        (``accumulate``).
       diagnostics_every: steps between measurements of collapse, which the last step has as well;
         0 for none.
       skip_nonfinite: a step whose loss or gradient is not finite changes nothing but its number and
@@ -138,11 +141,19 @@ def make_train_step(
       encoder "label", their (global batch,) int32 labels, negative for none.
     """
 
-    def global_loss(params: PyTree, state: TrainState, batch: tuple[PyTree, ...]):
-        (views, index, rows), params = batch, _cast_once(networks, params)
+    def global_loss(params: PyTree, state: TrainState, batch: PyTree):
+        if small_batches > 1:  # one sum over the devices behind the loop, not one in each turn
+            params = stats.vary(params, AXIS)
+        elif networks.micro_batches == 1:  # a long sum stays float32
+            params = _cast_once(networks, params)
         variables = {"params": params, "batch_stats": state.batch_stats}
-        context = Context(AXIS, state.step, total_steps, _step_key(state), index, rows)
-        return method.loss(networks, variables, state.target, views, context)
+
+        def loss(batch: PyTree, key: Array):
+            views, index, rows = batch
+            context = Context(AXIS, state.step, total_steps, key, index, rows)
+            return method.loss(networks, variables, state.target, views, context)
+
+        return accumulate.in_small_batches(loss, small_batches, batch, _step_key(state))
 
     outputs_specs = Outputs(
         terms=REPLICATED,
@@ -218,7 +229,7 @@ def _cast_once(networks: Networks, params: PyTree) -> PyTree:
     """Kernels of bfloat16 networks as they are multiplied, cast once for all views.
 
     The views' gradients of a kernel, bfloat16 each, are then summed and reduced over the devices as
-    one bfloat16 array: half the bytes. The sum of micro-batches is long, and stays float32.
+    one bfloat16 array: half the bytes.
     """
 
     def cast(name: str, tree: PyTree) -> PyTree:
@@ -230,8 +241,6 @@ def _cast_once(networks: Networks, params: PyTree) -> PyTree:
             tree,
         )
 
-    if networks.micro_batches > 1:
-        return params
     return {name: cast(name, tree) for name, tree in params.items()}
 
 

@@ -5,7 +5,7 @@ import runpy
 import sys
 
 import pytest
-from suite import command, writer
+from suite import command, figures, writer
 from suite.declaration import Plot, Row, Table
 
 from jax_bt import config
@@ -98,3 +98,31 @@ def test_means_deviations_and_verdicts(tmp_path):
     assert c == "| c |  |  |  |  | 1 | diverged |  |  |"
     assert [(r["row"], r["seed"]) for r in writer.read(tmp_path)][:2] == [("a", 0), ("a", 1)]
     assert (tmp_path / writer.FIGURE).stat().st_size > 1000
+
+
+def test_figures_take_the_best_and_curves_the_longest(tmp_path):
+    """Two rates at one batch: the better mean; a row without a finished run leaves a gap."""
+    assert figures.best([(2.0, [1.0, 3.0]), (2.0, [4.0, 6.0]), (1.0, [5.0]), (4.0, [])]) == [
+        (1.0, 5.0, 0.0),
+        (2.0, 5.0, pytest.approx(2**0.5)),
+    ]
+    table = Table(
+        name="t",
+        title="A figure",
+        rows=[Row(name="short", series="s", x=1.0), Row(name="long", series="s", x=2.0)],
+        plot=Plot("steps", curves={"loss": "the loss"}),
+    )
+    runs = [result("short", 0, 50.0), {**result("long", 0, 60.0), "curves": {"loss": [[0, 1.0]]}}]
+    figures.draw(table, runs, tmp_path / "with.png")
+    figures.draw(table, [result("short", 0, 50.0), result("long", 0, 60.0)], tmp_path / "no.png")
+    assert (tmp_path / "with.png").read_bytes() != (tmp_path / "no.png").read_bytes()
+
+
+def test_curves_travel_with_the_results(monkeypatch, tmp_path):
+    places = ["--workdir", tmp_path / "runs", "--output", tmp_path / "out"]
+    monkeypatch.setattr(command.cache, "keep_programs", lambda: None)
+    row = "BYOL with variance, 50 steps"
+    call(monkeypatch, "--smoke", "--seeds", 0, *places, "--rows", row, name="vicreg_figures3to5")
+    (run,) = writer.read(tmp_path / "out")
+    steps = [step for step, _ in run["curves"]["collapse/embedding_std_ratio"]]
+    assert steps == sorted(set(steps)) and steps
