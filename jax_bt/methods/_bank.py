@@ -15,14 +15,14 @@ LARGE = 2  # crops of an example whose embeddings are kept, the first ones
 Bank = dict[str, Array]
 
 
-def make(name: str, networks: Networks, examples: int, clusters: tuple[int, ...]) -> Bank:
+def make(networks: Networks, examples: int, clusters: tuple[int, ...], field: str) -> Bank:
     """A bank of no embeddings, in which no example has a cluster.
 
     Args:
-      name: of the method, for messages.
       networks: their projector makes the embeddings.
       examples: N of the data set.
       clusters: number of clusters of each clustering.
+      field: of the config, which says so, for the message.
 
     Returns:
       "embeddings" (N, 2, D), zeros, and "assignments" (N, clusterings) int32, -1.
@@ -31,7 +31,7 @@ def make(name: str, networks: Networks, examples: int, clusters: tuple[int, ...]
       UsageError: more clusters than examples.
     """
     if max(clusters) > examples:
-        raise UsageError(f"{name}: {max(clusters)} clusters are more than the {examples} examples")
+        raise UsageError(f"{field}={clusters}: no more clusters than the {examples} examples")
     width = networks.modules["projector"].width_out
     return {
         "embeddings": jnp.zeros((examples, LARGE, width)),

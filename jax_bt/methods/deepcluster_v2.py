@@ -41,7 +41,7 @@ def init_bank(
     networks: Networks, examples: int, context: Context, *, clusters: Widths = (3000,) * 3
 ) -> dict[str, Array]:
     """Makes room for the embeddings and clusters of every example."""
-    return _bank.make("deepcluster_v2", networks, examples, clusters)
+    return _bank.make(networks, examples, clusters, "target.clusters")
 
 
 def loss(

@@ -49,7 +49,8 @@ def init_target(networks: Networks, variables: Variables, context: Context) -> d
 
 def init_bank(networks: Networks, examples: int, context: Context) -> dict[str, Array]:
     """Makes room for the embeddings and labels of every example."""
-    return _bank.make("sela_v2", networks, examples, networks.modules["prototypes"].widths)
+    labels = networks.modules["prototypes"].widths
+    return _bank.make(networks, examples, labels, "heads.prototypes")
 
 
 def loss(
