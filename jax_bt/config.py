@@ -462,9 +462,10 @@ def smoke(c: ConfigDict) -> ConfigDict:
     toys = {"vit": "vit_toy_patch4", "convnext": "convnext_toy"}
     c.encoder.name = toys.get(c.encoder.name.partition("_")[0], "resnet_small")
     c.encoder.width = c.encoder.patch_size = None
-    for name, widths in c.heads.items():
-        if isinstance(widths, tuple):
-            c.heads[name] = tuple(min(width, 8) for width in widths)
+    for options in (c.heads, c.target):
+        for name, widths in options.items():
+            if isinstance(widths, tuple):
+                options[name] = tuple(min(width, 8) for width in widths)
     for options, name, size in (
         (c.heads, "prototypes", 8),
         (c.loss, "whitening_size", 16),
@@ -472,7 +473,7 @@ def smoke(c: ConfigDict) -> ConfigDict:
         (c.loss, "dimensions", 8),
         (c.target, "queue_size", 32),
     ):
-        if options.get(name):
+        if isinstance(options.get(name), int) and options[name]:
             options[name] = size
     c.optimizer.warmup_epochs, c.optimizer.drops = 0.0, ()
     c.log_every = 1

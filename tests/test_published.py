@@ -102,6 +102,17 @@ RECIPES = {
             "optimizer.adapt_biases": None,
         },
     ),
+    "deepcluster_v2_r50": Recipe(
+        GITHUB + "facebookresearch/swav/blob/main/scripts/deepclusterv2_800ep_pretrain.sh",
+        *(4096, 800, "larc", 4.8, 4.8e-3, 1e-6, 3120),
+        {
+            "optimizer.warmup_fraction": 0.3 / 4.8,
+            "target.clusters": (3000,) * 3,
+            "target.iterations": 10,
+            "loss.temperature": 0.1,
+            "optimizer.clip": None,
+        },
+    ),
     "w_mse_r50": Recipe(  # of its authors' larger images: none of theirs is for ImageNet
         W_MSE,
         *(256, 400, "adam", 2e-3, 8e-5, 1e-6, 500),
@@ -154,6 +165,17 @@ RECIPES = {
             **SOLO_LARS,
         },
     ),
+    "deepcluster_v2_cifar10": Recipe(
+        SOLO + "deepclusterv2.yaml",
+        *(256, 1000, "larc", 0.6, 6e-4, 1e-6, 11 * 195),
+        {
+            **SOLO_LARS,
+            "target.clusters": (3000,) * 3,
+            "target.iterations": 10,
+            "loss.temperature": 0.1,
+            "optimizer.warmup_fraction": 0.0,
+        },
+    ),
     "moco_v2_cifar10": Recipe(
         GITHUB + "lightly-ai/lightly/blob/master/docs/source/getting_started/benchmarks/"
         "cifar10_benchmark.py",
@@ -195,12 +217,14 @@ def test_recipe_is_the_published_one(name):
 
 
 def test_every_published_config_has_a_row():
-    """The digits are ours, and IMAX has no published hyper-parameters.
+    """The digits are ours; IMAX and SeLa v2 have no published hyper-parameters.
 
     The family since VICReg and the ViTs name their sources in the docstrings of their configs.
     """
     stems = {path.stem for path in CONFIGS.glob("*.py")}
-    ours = {stem for stem in stems if stem.endswith("_digits") or stem.startswith("imax_")}
+    ours = {
+        stem for stem in stems if stem.endswith("_digits") or stem.startswith(("imax_", "sela_"))
+    }
     family = (
         "lejepa",
         "visreg",

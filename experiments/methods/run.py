@@ -16,6 +16,8 @@ METHODS = {
     "moco_v2": ("MoCo v2", 71.1, 800),
     "moco_v3": ("MoCo v3", 74.6, 1000),
     "swav": ("SwAV", 75.3, 800),
+    "deepcluster_v2": ("DeepCluster v2", 75.2, 800),
+    "sela_v2": ("SeLa v2", 67.2, "400, two crops"),
     "w_mse": ("W-MSE", 66.3, "Barlow Twins, app. A"),
     "imax": ("IMAX",),
     "direct_clr": ("DirectCLR", 62.7, 100),

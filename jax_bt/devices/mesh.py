@@ -16,6 +16,7 @@ PyTree = Any
 AXIS = "data"
 REPLICATED = P()
 SHARDED = P(AXIS)  # along the first dimension: examples
+ROWS = 1024  # tables of the data set's examples have a multiple of so many rows
 
 # What to install for the names that JAX_PLATFORMS takes.
 CUDA, TPU = "'jax_bt[cuda12]'", "'jax_bt[tpu]'"
@@ -63,6 +64,30 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def sharded(mesh: Mesh) -> NamedSharding:
     """Sharding of a batch: every device holds an equal part of the examples."""
     return NamedSharding(mesh, SHARDED)
+
+
+def by_row(mesh: Mesh) -> NamedSharding:
+    """Sharding of a table whose rows are the data set's examples: equal parts of the rows.
+
+    Tables have the same number of rows on any number of devices, for checkpoints. Where that does
+    not divide over the devices, every device holds the whole table.
+    """
+    return replicated(mesh) if ROWS % mesh.size else sharded(mesh)
+
+
+def gathered(tree: PyTree) -> PyTree:
+    """Replaces arrays that lie on several processes in parts by whole ones; all processes call it.
+
+    Args:
+      tree: pytree of ``jax.Array``; those which every process sees whole stay as they are.
+    """
+
+    def whole(x: jax.Array) -> Any:
+        if x.is_fully_addressable or x.is_fully_replicated:
+            return x
+        return multihost_utils.process_allgather(x, tiled=True)
+
+    return jax.tree.map(whole, tree)
 
 
 def to_global(mesh: Mesh, batch: PyTree) -> PyTree:

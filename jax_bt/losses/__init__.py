@@ -8,6 +8,10 @@ from jax_bt.losses.byol import byol as byol
 from jax_bt.losses.cor_info_max import CorInfoMax as CorInfoMax
 from jax_bt.losses.cor_info_max import CorInfoMaxState as CorInfoMaxState
 from jax_bt.losses.cor_info_max import cor_info_max as cor_info_max
+from jax_bt.losses.deepcluster_v2 import Clusters as Clusters
+from jax_bt.losses.deepcluster_v2 import DeepClusterV2 as DeepClusterV2
+from jax_bt.losses.deepcluster_v2 import deepcluster_v2 as deepcluster_v2
+from jax_bt.losses.deepcluster_v2 import spherical_k_means as spherical_k_means
 from jax_bt.losses.direct_clr import DirectCLR as DirectCLR
 from jax_bt.losses.direct_clr import direct_clr as direct_clr
 from jax_bt.losses.frossl import FroSSL as FroSSL
@@ -28,6 +32,10 @@ from jax_bt.losses.mmcr import MMCR as MMCR
 from jax_bt.losses.mmcr import mmcr as mmcr
 from jax_bt.losses.nt_xent import NTXent as NTXent
 from jax_bt.losses.nt_xent import nt_xent as nt_xent
+from jax_bt.losses.sela_v2 import Parts as Parts
+from jax_bt.losses.sela_v2 import SeLaV2 as SeLaV2
+from jax_bt.losses.sela_v2 import equal_parts as equal_parts
+from jax_bt.losses.sela_v2 import sela_v2 as sela_v2
 from jax_bt.losses.simsiam import SimSiam as SimSiam
 from jax_bt.losses.simsiam import simsiam as simsiam
 from jax_bt.losses.swav import SwAV as SwAV

@@ -8,8 +8,10 @@ from types import ModuleType
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
+from jax_bt.devices.mesh import ROWS
 from jax_bt.errors import UsageError
 from jax_bt.methods._context import Context as Context
 from jax_bt.methods._networks import Networks as Networks
@@ -44,8 +46,8 @@ class Method:
     Attributes:
       module: from ``load``.
       loss_options: keywords of the module's ``loss``.
-      target_options: keywords of its ``init_target`` and ``update_target``, each of which takes
-        those that it declares.
+      target_options: keywords of the functions that keep something (``target_functions``), each of
+        which takes those that it declares.
 
     Raises:
       UsageError: the method has no such option, or its value is out of range.
@@ -106,6 +108,36 @@ class Method:
             return target
         return function(target, params, outputs, context, **self._declared(function))
 
+    def init_bank(self, networks: Networks, examples: int, context: Context) -> PyTree:
+        """Makes what the method keeps of every example; () for most methods.
+
+        Rows beyond the examples, zeros, fill the last device's part.
+        """
+        function = getattr(self.module, "init_bank", None)
+        if function is None:
+            return ()
+        bank = function(networks, examples, context, **self._declared(function))
+        return jax.tree.map(
+            lambda x: jnp.pad(x, [(0, -len(x) % ROWS)] + [(0, 0)] * (x.ndim - 1)), bank
+        )
+
+    def update_bank(self, bank: PyTree, outputs: Outputs, context: Context) -> PyTree:
+        """Writes what the step yields into the rows of ``context.index``."""
+        function = getattr(self.module, "update_bank", None)
+        return bank if function is None else function(bank, outputs, context)
+
+    @property
+    def starts_epochs(self) -> bool:
+        """Whether the method does something between epochs."""
+        return hasattr(self.module, "start_epoch")
+
+    def start_epoch(
+        self, target: PyTree, bank: PyTree, params: PyTree, context: Context
+    ) -> tuple[PyTree, PyTree]:
+        """Makes target and bank for the epoch that begins, such as new cluster assignments."""
+        function = self.module.start_epoch
+        return function(target, bank, params, context, **self._declared(function))
+
     def constrain(self, params: PyTree) -> PyTree:
         """Moves parameters back to where they belong (SwAV: prototypes of unit length)."""
         function = getattr(self.module, "constrain", None)
@@ -118,7 +150,8 @@ class Method:
 
 def target_functions(module: ModuleType) -> tuple[Any, ...]:
     """The functions that declare the options of a method's target; None where it has none."""
-    return (getattr(module, "init_target", None), getattr(module, "update_target", None))
+    names = ("init_target", "update_target", "init_bank", "start_epoch")
+    return tuple(getattr(module, name, None) for name in names)
 
 
 def table() -> str:

@@ -1,6 +1,7 @@
 """Tells a method what surrounds its call: mesh axis, step, random key, examples."""
 
 import dataclasses
+from typing import Any
 
 from jax import Array
 
@@ -15,6 +16,8 @@ class Context:
       total_steps: number of updates of the whole run.
       key: PRNG key of this call, the same on every device.
       index: (local batch,) uint32 indices of the examples in the data set; None where unknown.
+      rows: in a loss, what the bank holds of the batch's examples, (local batch, ...) each; () for
+        methods without a bank.
     """
 
     axis_name: str | None
@@ -22,3 +25,4 @@ class Context:
     total_steps: int
     key: Array
     index: Array | None = None
+    rows: Any = ()

@@ -4,7 +4,6 @@ Reference: Caron et al. 2020, https://arxiv.org/abs/2006.09882
 """
 
 import functools
-import itertools
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,6 +11,7 @@ from jax import Array, lax
 
 from jax_bt import losses, stats
 from jax_bt.errors import UsageError
+from jax_bt.methods import _crops
 from jax_bt.methods._context import Context
 from jax_bt.methods._networks import Networks, Outputs, Variables
 from jax_bt.methods._options import Count, CountOrZero, Positive, Widths
@@ -61,11 +61,10 @@ def loss(
 ) -> tuple[Array, Outputs]:
     """Takes ``losses.swav``: all crops predict the codes of the first two.
 
-    Crops of one size go through the encoder together, and all crops through the projector together,
-    as in the reference; batch statistics are over these. Prototypes have no gradient before
-    ``freeze_steps``, and a queue takes part in Sinkhorn once it is full.
+    Prototypes have no gradient before ``freeze_steps``, and a queue takes part in Sinkhorn once it
+    is full.
     """
-    features, z, variables = _embed(networks, variables, views)
+    features, z, variables = _crops.embed(networks, variables, views)
     kernel = variables["params"]["prototypes"]["kernel"]
     kernel = jnp.where(context.step < freeze_steps, lax.stop_gradient(kernel), kernel)
     prototypes = {**variables, "params": {"prototypes": {"kernel": kernel}}}
@@ -73,12 +72,9 @@ def loss(
     def scores_of(z: Array) -> Array:
         return networks(prototypes, z, after="projector")[0]["prototypes"]
 
-    def by_view(x: Array) -> Array:
-        return x.reshape(len(views), -1, x.shape[-1])
-
     formula = functools.partial(
         losses.swav,
-        by_view(scores_of(z)),
+        scores_of(z),
         temperature=temperature,
         epsilon=epsilon,
         iterations=iterations,
@@ -98,22 +94,9 @@ def loss(
     return value, Outputs(
         terms={"loss": value},
         batch_stats=variables["batch_stats"],
-        representations=tuple(by_view(features)),
-        embeddings=tuple(by_view(z)),
+        representations=tuple(features),
+        embeddings=tuple(z),
     )
-
-
-def _embed(
-    networks: Networks, variables: Variables, views: tuple[Array, ...]
-) -> tuple[Array, Array, Variables]:
-    """Representations and unit embeddings of all views, one after the other in the first axis."""
-    features = []
-    for i, (_, same) in enumerate(itertools.groupby(views, key=jnp.shape)):
-        out, variables = networks(variables, jnp.concatenate([*same]), until="encoder", view=i)
-        features.append(out["encoder"])
-    features = jnp.concatenate(features)
-    out, variables = networks(variables, features, after="encoder", until="projector")
-    return features, stats.l2_normalize(out["projector"]), variables
 
 
 def _own_share(queue: Array, axis_name: str | None) -> Array:

@@ -45,6 +45,29 @@ class Linear(nn.Module):
         return y if bias is None else y + bias
 
 
+class Linears(nn.Module):
+    """Several linear maps of the same input, without bias: the scores of several prototypes.
+
+    Attributes:
+      widths: of the results, one for each map.
+      dtype: of the computation; None takes the wider of input and parameters.
+      param_dtype: of the parameters.
+    """
+
+    widths: tuple[int, ...]
+    dtype: Any = None
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool = False) -> tuple[Array, ...]:
+        """(..., D) -> (..., width) for each; training makes no difference."""
+        types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        return tuple(
+            Linear(width, use_bias=False, name=f"linear_{i}", **types)(x)
+            for i, width in enumerate(self.widths)
+        )
+
+
 class Identity(nn.Module):
     """No head: the embedding is the representation.
 

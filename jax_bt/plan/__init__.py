@@ -55,7 +55,7 @@ def plan(
     jax.config.update("jax_platforms", "cpu")
     program.simulate(target.devices)  # also for a TPU's program: see below, where it does not fit
     run, state, batch, made = _compile(config, size, target, kind, effort)
-    bytes_ = report.memory(made, state, batch, target.devices, kind == program.SIMULATED)
+    bytes_ = report.memory(made, state, batch, kind == program.SIMULATED)
     compiled, seconds, costs_from = made.compiled, made.seconds, kind
     if compiled is None:  # the compiler gave up on the memory, but the work is worth knowing
         costs_from = program.SIMULATED

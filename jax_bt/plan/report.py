@@ -2,22 +2,19 @@
 
 from typing import Any
 
-import jax
-
 from jax_bt.plan import chips, hbm, hlo, loops
 from jax_bt.plan.program import SIMULATED, Program
+from jax_bt.train.memory import size
 from jax_bt.train.run import Run
 
 PyTree = Any
 
 
-def memory(
-    program: Program, state: PyTree, batch: PyTree, devices: int, simulated: bool
-) -> dict[str, int]:
+def memory(program: Program, state: PyTree, batch: PyTree, simulated: bool) -> dict[str, int]:
     """Bytes a device, by what they are for.
 
     Returns:
-      parameters, optimizer, statistics (running ones), target (EMA copy, queue), batch;
+      parameters, optimizer, statistics (running ones), target (EMA copy, queue, bank), batch;
       temporaries: activations, gradients and workspace;
       program: the code;
       peak: the most in use at any time, all of the above; the CPU's compiler does not say, so that
@@ -28,8 +25,8 @@ def memory(
         "parameters": size(state.params),
         "optimizer": size(state.opt_state),
         "statistics": size(state.batch_stats),
-        "target": size(state.target),
-        "batch": size(batch) // devices,
+        "target": size((state.target, state.bank)),
+        "batch": size(batch),
     }
     if program.compiled is None:
         total = program.needed + sum(bytes_.values())
@@ -49,11 +46,6 @@ def memory(
         "peak": allocated if simulated else stats.peak_memory_in_bytes,
         "allocated": allocated,
     }
-
-
-def size(tree: PyTree) -> int:
-    """Bytes of all arrays of a pytree."""
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def work(

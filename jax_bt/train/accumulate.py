@@ -15,8 +15,7 @@ PyTree = Any
 def in_small_batches(
     loss: Callable[..., tuple[Array, Outputs]],
     count: int,
-    views: tuple[Array, ...],
-    index: Array | None,
+    batch: PyTree,
     key: Array,
 ) -> tuple[Array, Outputs]:
     """Computes the mean loss of ``count`` small batches, one after the other.
@@ -28,10 +27,9 @@ def in_small_batches(
     so that the activations of one small batch are in memory at a time.
 
     Args:
-      loss: (views, index, key) of a small batch -> (loss, outputs).
+      loss: (small batch, key) -> (loss, outputs).
       count: number of small batches; 1 for the batch as a whole.
-      views: (local batch, ...) each; ``count`` divides the local batch.
-      index: (local batch,) indices of the examples, or None.
+      batch: arrays (local batch, ...) each; ``count`` divides the local batch.
       key: of the step; small batch i draws from ``fold_in(key, i)``.
 
     Returns:
@@ -39,7 +37,7 @@ def in_small_batches(
       the small batches, representations and embeddings in the batch's order.
     """
     if count == 1:
-        return loss(views, index, key)
+        return loss(batch, key)
 
     # Every count-th example: the same small batches on any number of devices.
     def split(x: Array) -> Array:
@@ -52,7 +50,7 @@ def in_small_batches(
         return jnp.mean(x, axis=0).astype(x.dtype)
 
     keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(count))
-    given = (*jax.tree.map(split, (views, index)), keys)
+    given = jax.tree.map(split, batch), keys
     value, out = lax.map(jax.checkpoint(lambda small: loss(*small), prevent_cse=False), given)
     return mean(value), Outputs(
         terms=jax.tree.map(mean, out.terms),

@@ -81,6 +81,7 @@ def build(
         checkpoints=Checkpoints(**c.checkpoint),
         evaluation=_evaluation(c),
         total_steps=total_steps,
+        examples=train_size,
         steps_per_epoch=steps_per_epoch,
         gradient_scale=c.gradient_scale,
         small_batches=c.small_batches,

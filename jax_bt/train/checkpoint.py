@@ -1,8 +1,9 @@
 """Saves and restores the training state through Orbax.
 
 A checkpoint is a whole ``TrainState``; the input pipeline has no state, because batches are a
-function of (seed, step). Every device holds the same state, so the first process alone writes and
-reads, and broadcasts what it has read: the processes need no shared file system. Orbax writes to a
+function of (seed, step). The first process alone writes and reads, and broadcasts what it has read:
+the processes need no shared file system. Only a bank lies on them in parts, and is gathered for it.
+A checkpoint is the same for any number of devices and processes. Orbax writes to a
 temporary folder and renames it, so an unfinished checkpoint is never read. Saves run in the
 background; the end of ``opened`` waits for them.
 """
@@ -26,7 +27,7 @@ from etils import epath
 from jax.sharding import Mesh
 
 from jax_bt.devices import processes
-from jax_bt.devices.mesh import from_first_process
+from jax_bt.devices.mesh import from_first_process, gathered
 from jax_bt.errors import CheckpointError
 
 PyTree = Any
@@ -87,15 +88,16 @@ def opened(
 
 
 def save(manager: Manager | None, state: PyTree) -> None:
-    """Saves ``state`` under its own step, in the background.
+    """Saves ``state`` under its own step, in the background; every process calls this.
 
     Args:
       manager: from ``opened``.
-      state: the training state, replicated; it may be donated as soon as this returns.
+      state: the training state; it may be donated as soon as this returns.
 
     Raises:
       CheckpointError: this or the previous save failed (a full disk). Earlier checkpoints stay.
     """
+    state = gathered(state)
     if manager is None or int(state.step) in manager.all_steps():
         return
     # Copies: on a CPU device_get returns the device's own buffers, which the next step reuses.
@@ -117,7 +119,8 @@ def restore(manager: Manager | None, like: PyTree, mesh: Mesh) -> PyTree | None:
       mesh: the mesh of all devices.
 
     Returns:
-      The state, bit for bit as saved and replicated; None if there is no checkpoint.
+      The state, bit for bit as saved, each array sharded as in ``like`` or replicated; None if
+      there is no checkpoint.
 
     Raises:
       CheckpointError: the checkpoint is of another model (the message names the first arrays that
@@ -128,11 +131,13 @@ def restore(manager: Manager | None, like: PyTree, mesh: Mesh) -> PyTree | None:
     if not from_first_process(mesh, np.array(host is not None)):
         return None
     words = from_first_process(mesh, empty if host is None else host)
-    return jax.tree.map(
-        lambda x, w: jax.random.wrap_key_data(w, impl=jax.random.key_impl(x)) if _is_key(x) else w,
-        like,
-        words,
-    )
+
+    def as_before(x: Any, w: jax.Array) -> jax.Array:
+        if _is_key(x):
+            return jax.random.wrap_key_data(w, impl=jax.random.key_impl(x))
+        return w if x.sharding.is_fully_replicated else jax.device_put(w, x.sharding)
+
+    return jax.tree.map(as_before, like, words)
 
 
 def read(directory: epath.Path, like: PyTree, *, step: int | None = None) -> PyTree:

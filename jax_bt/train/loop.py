@@ -165,6 +165,8 @@ def _steps(run: Run, source: Source, folder: epath.Path, profile: bool) -> tuple
                 with writer.waiting():
                     loaded = next(batches)
                 batch = to_global(run.mesh, step_input(run, loaded))
+                if step % run.steps_per_epoch == 0:
+                    state = run.start_epoch(state)
                 with jax.transfer_guard(
                     "disallow"
                 ):  # nothing else may travel between host and device

@@ -1,5 +1,6 @@
 """Refuses a state that no device of the mesh can hold, before anything is allocated."""
 
+import math
 import os
 from typing import Any
 
@@ -15,16 +16,24 @@ def check_fits(state: PyTree, mesh: Mesh) -> None:
     """Raises UsageError if the state alone is larger than the memory of a device.
 
     Args:
-      state: a training state as shapes and dtypes; every device holds a whole copy.
+      state: a training state as shapes, dtypes and shardings.
       mesh: the mesh of all devices; those that are not there (of a plan) are not asked.
     """
-    needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    needed = size(state)
     have = _memory(mesh)
     if have and needed > have:
         raise UsageError(
             f"the training state takes {needed / 2**30:,.0f} GiB and a device has "
             f"{have / 2**30:,.0f} GiB: use smaller heads (--config.heads.*) or a smaller encoder"
         )
+
+
+def size(tree: PyTree) -> int:
+    """Bytes that arrays take on one device, from their shapes, dtypes and shardings."""
+    return sum(
+        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+        for leaf in jax.tree.leaves(tree)
+    )
 
 
 def _memory(mesh: Mesh) -> int | None:

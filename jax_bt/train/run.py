@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jax_bt import augment, optim
-from jax_bt.devices.mesh import replicated, sharded
+from jax_bt.devices.mesh import sharded
 from jax_bt.methods import Method, Networks, Variables
-from jax_bt.train.state import TrainState
+from jax_bt.train.epoch import make_epoch_start
+from jax_bt.train.state import TrainState, shardings
 from jax_bt.train.step import Augment, Step, init_state, make_train_step
 
 
@@ -90,6 +91,7 @@ class Run:
       checkpoints: when it saves.
       evaluation: how it is evaluated.
       total_steps: updates of the whole run.
+      examples: of the training split.
       steps_per_epoch: updates of one pass; the incomplete last batch is dropped.
       gradient_scale: factor on the gradient.
       small_batches: number of batches with their own loss that an update averages.
@@ -111,6 +113,7 @@ class Run:
     checkpoints: Checkpoints
     evaluation: Evaluation
     total_steps: int
+    examples: int
     steps_per_epoch: int
     gradient_scale: float
     small_batches: int
@@ -131,7 +134,13 @@ class Run:
             seed=self.data.seed,
             total_steps=self.total_steps,
             classes=self.classes,
+            examples=self.examples,
         )
+
+    @functools.cached_property
+    def start_epoch(self) -> Callable[[TrainState], TrainState]:
+        """What the method does before the first step of each epoch, compiled when first called."""
+        return make_epoch_start(self.method, self.mesh, total_steps=self.total_steps)
 
     @functools.cached_property
     def train_step(self) -> Step:
@@ -181,9 +190,10 @@ class Run:
         batch: dict[str, Any] = {"views": views, "index": of_batch((), jnp.uint32)}
         if self.classes is not None:
             batch["label"] = of_batch((), jnp.int32)
+        state = jax.eval_shape(self.init_state)
+        lies = jax.tree.broadcast(shardings(self.mesh), state)
         state = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated(self.mesh)),
-            jax.eval_shape(self.init_state),
+            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, lies
         )
         return state, batch
 

@@ -1,4 +1,4 @@
-"""Makes the training step; the only ``jit`` and ``shard_map`` of training."""
+"""Makes the training step; the only ``shard_map`` of training."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,11 +12,11 @@ from jax_bt import evaluate, optim, stats
 from jax_bt.devices.mesh import AXIS, REPLICATED, SHARDED, replicated, sharded
 from jax_bt.methods import Context, Method, Networks, Outputs
 from jax_bt.train import accumulate, collapse
-from jax_bt.train.state import TrainState
+from jax_bt.train.state import TrainState, shardings
 
 PyTree = Any
 # What the run's key is folded with, so that no stream of random numbers repeats.
-NETWORKS, TARGET, STEPS, VIEWS, ONLINE = range(5)
+NETWORKS, TARGET, STEPS, VIEWS, ONLINE, EPOCHS = range(6)
 # The classifier beside the encoder: plain SGD at the rate of solo-learn's.
 ONLINE_OPTIMIZER = optim.sgd(0.1)
 
@@ -58,8 +58,9 @@ def init_state(
     seed: int,
     total_steps: int,
     classes: int | None = None,
+    examples: int = 0,
 ) -> TrainState:
-    """Builds the state of step 0, replicated over the mesh; the same for any number of devices.
+    """Builds the state of step 0 on the mesh; the same for any number of devices.
 
     Args:
       method: with its options.
@@ -69,6 +70,7 @@ def init_state(
       seed: everything random of the run derives from it; 0 to 2^64 - 1.
       total_steps: of the run.
       classes: of the labels, for a linear classifier beside the encoder; None for no classifier.
+      examples: of the training split, each of which has a row in a method's bank.
     """
 
     def init(key: Array) -> TrainState:
@@ -89,9 +91,10 @@ def init_state(
             key=key,
             online=online,
             skipped=jnp.zeros((), jnp.int32),
+            bank=method.init_bank(networks, examples, context),
         )
 
-    return jax.jit(init, out_shardings=replicated(mesh))(key_of(seed))
+    return jax.jit(init, out_shardings=shardings(mesh))(key_of(seed))
 
 
 def make_train_step(
@@ -138,18 +141,19 @@ def make_train_step(
       encoder "label", their (global batch,) int32 labels, negative for none.
     """
 
-    def global_loss(params: PyTree, state: TrainState, views: PyTree, index: Array | None):
+    def global_loss(params: PyTree, state: TrainState, batch: PyTree):
         if small_batches > 1:  # one sum over the devices behind the loop, not one in each turn
             params = stats.vary(params, AXIS)
         elif networks.micro_batches == 1:  # a long sum stays float32
             params = _cast_once(networks, params)
         variables = {"params": params, "batch_stats": state.batch_stats}
 
-        def loss(views: PyTree, index: Array | None, key: Array):
-            context = Context(AXIS, state.step, total_steps, key, index)
+        def loss(batch: PyTree, key: Array):
+            views, index, rows = batch
+            context = Context(AXIS, state.step, total_steps, key, index, rows)
             return method.loss(networks, variables, state.target, views, context)
 
-        return accumulate.in_small_batches(loss, small_batches, views, index, _step_key(state))
+        return accumulate.in_small_batches(loss, small_batches, batch, _step_key(state))
 
     outputs_specs = Outputs(
         terms=REPLICATED,
@@ -161,7 +165,7 @@ def make_train_step(
     mapped_loss = jax.shard_map(
         global_loss,
         mesh=mesh,
-        in_specs=(REPLICATED, REPLICATED, SHARDED, SHARDED),
+        in_specs=(REPLICATED, REPLICATED, SHARDED),
         out_specs=(REPLICATED, outputs_specs),
     )
     value_and_gradient = jax.value_and_grad(mapped_loss, has_aux=True)
@@ -170,8 +174,9 @@ def make_train_step(
         views, index = batch["views"], batch.get("index")
         if augment is not None:
             views = augment(batch, jax.random.fold_in(state.key, VIEWS), state.step)
-        rest = state.replace(params=(), opt_state=(), online=())
-        (loss, outputs), grads = value_and_gradient(state.params, rest, views, index)
+        rows = jax.tree.map(lambda x: x[index], state.bank)
+        rest = state.replace(params=(), opt_state=(), online=(), bank=())
+        (loss, outputs), grads = value_and_gradient(state.params, rest, (views, index, rows))
         grads = jax.tree.map(lambda g: g * gradient_scale, grads)
         params, opt_state, norms = optim.update(
             optimizer, grads, state.opt_state, state.params, step=state.step
@@ -186,6 +191,7 @@ def make_train_step(
             opt_state=opt_state,
             target=method.update_target(state.target, params, outputs, context),
             online=online,
+            bank=method.update_bank(state.bank, outputs, context),
         )
         if skip_nonfinite:
             good = jnp.isfinite(loss) & jnp.isfinite(norms["gradient_norm"])
@@ -200,8 +206,8 @@ def make_train_step(
     return jax.jit(
         step,
         donate_argnums=0,
-        in_shardings=(replicated(mesh), sharded(mesh)),
-        out_shardings=replicated(mesh),
+        in_shardings=(shardings(mesh), sharded(mesh)),
+        out_shardings=(shardings(mesh), replicated(mesh)),
     )
 
 

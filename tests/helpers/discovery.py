@@ -6,8 +6,9 @@ unless annotated otherwise, as in ``queue: Annotated[Array, "D K"]``. The axis N
 sharded, all others are not. Each other value of an option annotated ``bool`` or ``Literal[...]`` is
 a case of its own, and so is an optional array whose axes have letters of ``SIZES``, as in
 ``C: Annotated[Array, "D D"] | None = None``. A loss with a ``key`` gets one unless it is given its
-``directions``; one that requires the ``permutation`` of a batch gets that, and a required number is
-0.3. So a new loss file needs no entry anywhere.
+``directions``; one that requires the ``permutation`` of a batch gets that, one that requires
+``assignments`` gets a number below K for each example, and a required number is 0.3. So a new loss
+file needs no entry anywhere.
 """
 
 import dataclasses
@@ -21,10 +22,12 @@ from types import ModuleType
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.sharding import PartitionSpec as P
 
-from jax_bt import losses
+from jax_bt import losses, stats
 
 SIZES = {"N": 16, "D": 8, "K": 6, "C": 3, "M": 12, "H": 3, "W": 2, "L": 2}
 
@@ -38,6 +41,7 @@ class Case:
     axes: tuple[tuple[str, str], ...]  # (argument, "N D")
     permutation: tuple[int, ...] | None = None  # rows of the global batch, where a loss needs it
     sizes: tuple[tuple[str, int], ...] = ()  # in place of those of SIZES
+    assignments: tuple[int, ...] | None = None  # of the examples, where a loss needs them
 
     def specs(self, axis_name: str) -> dict[str, P]:
         """How each argument is sharded."""
@@ -68,6 +72,12 @@ class Case:
         """The value, a scalar."""
         if self.permutation is not None:
             arguments = arguments | {"permutation": np.array(self.permutation)}
+        if self.assignments is not None:
+            name, _ = self.axes[0]
+            count = arguments[name].shape[self.batch_axis(name)]
+            first = stats.shard_index(axis_name) * count
+            own = lax.dynamic_slice_in_dim(jnp.array(self.assignments), first, count)
+            arguments = arguments | {"assignments": own}
         return self.function(**arguments, axis_name=axis_name).loss
 
     def wide(self) -> "Case":
@@ -77,10 +87,13 @@ class Case:
 
     def reordered(self, order: np.ndarray) -> "Case":
         """The case of a batch whose rows are taken in another order."""
-        if self.permutation is None:
-            return self
-        rows = np.argsort(order)[np.array(self.permutation)[order]]
-        return dataclasses.replace(self, permutation=tuple(rows.tolist()))
+        moved = {}
+        if self.permutation is not None:
+            rows = np.argsort(order)[np.array(self.permutation)[order]]
+            moved["permutation"] = tuple(rows.tolist())
+        if self.assignments is not None:
+            moved["assignments"] = tuple(np.array(self.assignments)[order].tolist())
+        return dataclasses.replace(self, **moved)
 
 
 def cases(package: ModuleType = losses) -> list[Case]:
@@ -136,9 +149,13 @@ def _variants(name: str, function: Callable[..., Any]) -> list[Case]:
     required = {
         p.name for p in parameters.values() if p.default is p.empty and p.kind is p.KEYWORD_ONLY
     }
-    rows = tuple(np.random.default_rng(3).permutation(SIZES["N"]).tolist())
-    case = functools.partial(Case, permutation=rows if "permutation" in required else None)
-    function = functools.partial(function, **dict.fromkeys(required - {"permutation"}, 0.3))
+    random = np.random.default_rng(3)
+    rows = {
+        "permutation": tuple(random.permutation(SIZES["N"]).tolist()),
+        "assignments": tuple(random.integers(-1, SIZES["K"], SIZES["N"]).tolist()),
+    }
+    case = functools.partial(Case, **{name: rows[name] for name in required & rows.keys()})
+    function = functools.partial(function, **dict.fromkeys(required - rows.keys(), 0.3))
     drawn = {"key": jax.random.key(0)} if "key" in parameters else {}
     default = functools.partial(function, **drawn)
     variants = [case(name, default, axes)]

@@ -19,6 +19,11 @@ EXPECTED = {
     "moco_v2": {"projector": "2048-kb-2048-kb-128"},
     "moco_v3": {"projector": "2048-k-4096-n-k-256-p", "predictor": "256-k-4096-n-k-256"},
     "swav": {"projector": "2048-kb-2048-n-kb-128", "prototypes": "128-k-3000"},
+    "deepcluster_v2": {"projector": "2048-kb-2048-n-kb-128"},
+    "sela_v2": {
+        "projector": "2048-kb-2048-n-kb-128",
+        "prototypes": "128-k-3000-k-3000-k-3000",
+    },
     "w_mse": {"projector": "2048-kb-1024-n-kb-64"},
     "imax": {"projector": "2048-k-2048-n-k-2048-n-k-2048-p"},
 }

@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jax_bt import methods, optim
-from jax_bt.devices.mesh import AXIS, make_mesh, replicated, to_global
+from jax_bt.devices.mesh import AXIS, make_mesh, to_global
 from jax_bt.methods import Context, Method, Networks
 from jax_bt.models.heads import MLP
-from jax_bt.train.state import TrainState
+from jax_bt.train.epoch import make_epoch_start
+from jax_bt.train.state import TrainState, shardings
 from jax_bt.train.step import init_state, make_train_step
 
-INPUTS, BATCH, STEPS = 6, 16, 8
+INPUTS, BATCH, STEPS, EPOCH = 6, 16, 8, 2  # an epoch of two steps
 HEADS = {
     "direct_clr": {"projector": ()},
     "byol": {"projector": (16, 8), "predictor": (16, 8)},
@@ -21,13 +22,18 @@ HEADS = {
     "moco_v3": {"projector": (16, 8), "predictor": (16, 8)},
     "simsiam": {"projector": (16, 8), "predictor": (4, 8)},
     "swav": {"projector": (16, 8), "prototypes": 12},
+    "sela_v2": {"projector": (16, 8), "prototypes": (4, 6)},
 }
 LOSS = {
     "direct_clr": {"dimensions": 4},
     "w_mse": {"iterations": 2, "whitening_size": 16},
     "swav": {"freeze_steps": 1},
 }
-TARGET = {"moco_v2": {"queue_size": 32}, "swav": {"queue_size": 32}}
+TARGET = {
+    "moco_v2": {"queue_size": 32},
+    "swav": {"queue_size": 32},
+    "deepcluster_v2": {"clusters": (4, 6)},
+}
 
 
 class Tiny(NamedTuple):
@@ -38,6 +44,7 @@ class Tiny(NamedTuple):
     mesh: Any
     state: TrainState
     step: Any
+    start_epoch: Any
 
 
 def networks(name: str, *, axis_name: str | None = None, encoder_b: Any = None, **heads):
@@ -58,10 +65,18 @@ def make(name: str, *, devices: int = 1, loss=None, target=None, **heads) -> Tin
     nets, optimizer = networks(name, axis_name=AXIS, **heads), optim.sgd(0.05)
     mesh, one = (make_mesh(jax.devices()[:count]) for count in (devices, 1))
     # On one device and moved, which spares a compilation; train/test_step.py starts on several.
-    state = init_state(method, nets, optimizer, one, seed=0, total_steps=STEPS)
-    state = jax.device_put(state, replicated(mesh))
+    examples = BATCH * EPOCH
+    state = init_state(method, nets, optimizer, one, seed=0, total_steps=STEPS, examples=examples)
+    state = jax.device_put(state, shardings(mesh))
     step = make_train_step(method, nets, optimizer, mesh, total_steps=STEPS)
-    return Tiny(method, nets, mesh, state, step)
+    start_epoch = make_epoch_start(method, mesh, total_steps=STEPS)
+    return Tiny(method, nets, mesh, state, step, start_epoch)
+
+
+def index(i: int) -> np.ndarray:
+    """Which examples of an epoch are in batch i, in an order of their own."""
+    order = np.random.default_rng(i // EPOCH).permutation(BATCH * EPOCH)
+    return order.reshape(EPOCH, BATCH)[i % EPOCH].astype(np.uint32)
 
 
 def context(step: int = 0, seed: int = 0) -> Context:
@@ -83,7 +98,10 @@ def train(tiny: Tiny, steps: range, state=None) -> tuple[Any, list[float]]:
     state = jax.tree.map(jnp.copy, tiny.state if state is None else state)
     losses = []
     for i in steps:
-        state, metrics = tiny.step(state, to_global(tiny.mesh, {"views": views(i)}))
+        if i % EPOCH == 0:
+            state = tiny.start_epoch(state)
+        batch = {"views": views(i), "index": index(i)}
+        state, metrics = tiny.step(state, to_global(tiny.mesh, batch))
         losses.append(float(metrics.terms["loss"]))
     return state, losses
 

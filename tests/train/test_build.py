@@ -6,7 +6,7 @@ import pytest
 
 from jax_bt import config
 from jax_bt.augment import Blur, Crop, Jitter
-from jax_bt.devices.mesh import make_mesh
+from jax_bt.devices.mesh import make_mesh, replicated, sharded
 from jax_bt.errors import UsageError
 from jax_bt.train import build, memory
 
@@ -224,12 +224,17 @@ def test_a_wrong_shape_in_a_method_keeps_its_traceback(monkeypatch):
 
 
 def test_a_state_larger_than_the_memory_is_refused():
-    state = [jax.ShapeDtypeStruct((2**20, 2**20), np.float32)]
+    def array(shape, sharding):
+        return jax.ShapeDtypeStruct(shape, np.float32, sharding=sharding)
+
+    one, eight = make_mesh(jax.devices()[:1]), make_mesh()
     with pytest.raises(
         UsageError, match=r"takes 4,096 GiB and a device has [\d,]+ GiB: use smaller"
     ):
-        memory.check_fits(state, make_mesh(jax.devices()[:1]))
-    memory.check_fits([jax.ShapeDtypeStruct((8,), np.float32)], make_mesh())
+        memory.check_fits([array((2**20, 2**20), replicated(one))], one)
+    memory.check_fits([array((8,), replicated(eight))], eight)
+    # An eighth on each device, but for what is whole on all.
+    assert memory.size([array((16, 4), sharded(eight)), array((3,), replicated(eight))]) == 44
 
 
 def test_a_config_file_with_a_misspelt_field_fails_where_it_is_written():

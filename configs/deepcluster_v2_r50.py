@@ -1,0 +1,21 @@
+"""DeepCluster v2 with multi-crop, ResNet-50 on ImageNet (75.2 % after 800 epochs).
+
+python -m jax_bt.main --config=configs/deepcluster_v2_r50.py
+"""
+
+from jax_bt import config
+
+
+def get_config(arg: str = ""):
+    c = config.imagenet_r50("deepcluster_v2")
+    c.batch_size = 4096
+    c.epochs = 800.0
+    c.data.recipe = "swav"  # two crops of 224 pixels and six of 96
+    c.encoder.zero_init_residual = False
+    c.heads.projector = (2048, 128)
+    c.target.clusters = (3000, 3000, 3000)
+    c.optimizer.name = "larc"
+    c.optimizer.learning_rate = 0.3  # 4.8 at batch 4096
+    c.optimizer.weight_decay = 1e-6
+    c.optimizer.warmup_fraction = 1 / 16  # from 0.3 to 4.8
+    return config.sized(c, arg)
