@@ -197,7 +197,8 @@ def test_recipe_is_the_published_one(name):
 def test_every_published_config_has_a_row():
     """The digits are ours, and IMAX has no published hyper-parameters.
 
-    The family since VICReg and the ViTs name their sources in the docstrings of their configs.
+    The family since VICReg, the ViTs and those of images and captions name their sources, or say
+    that there is none, in the docstrings of their configs.
     """
     stems = {path.stem for path in CONFIGS.glob("*.py")}
     ours = {stem for stem in stems if stem.endswith("_digits") or stem.startswith("imax_")}
@@ -214,8 +215,11 @@ def test_every_published_config_has_a_row():
         "mec",
         "hsic_barlow",
         "vibcreg",
+        "vse",
     )
+    captions = tuple(f"_{data}" for data in ("coco", "emoji"))
     others = {stem for stem in stems if stem.startswith(family) or "_vit_" in stem}
+    others |= {stem for stem in stems if stem.endswith(captions)}
     assert stems - ours - others == set(RECIPES)
 
 

@@ -7,6 +7,7 @@ fractions of its side; everything else is in the [0, 1] scale of the image.
 """
 
 import dataclasses
+from typing import ClassVar
 
 from jax_bt.errors import UsageError
 
@@ -135,6 +136,10 @@ class Recipe:
     eval_fraction: float = 0.875
     eval_method: str = "bilinear"
 
+    modality: ClassVar[str] = "image"
+    dtype: ClassVar[str] = "float32"
+    host_dtype: ClassVar[str] = "uint8"  # with data.device_augment
+
     def __post_init__(self):
         kinds = [type(part) for part in self.parts]
         for kind in kinds:
@@ -167,6 +172,11 @@ class Recipe:
     def crop_index(self) -> int:
         """Where the crop stands: the host does the parts up to it, the device those after it."""
         return next(i for i, p in enumerate(self.parts) if isinstance(p, Crop | CenterCrop))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one view."""
+        return (self.size, self.size, self.channels)
 
     @property
     def channels(self) -> int:

@@ -24,11 +24,12 @@ def load(
     """Opens a data set by name or path, or takes it from memory.
 
     Args:
-      data: ``digits`` (embedded in scikit-learn), a path of an ``.npz`` file, a path of a folder
-        of images, in PASCAL VOC's layout or of a prepared TFDS data set, or the name of a TFDS data
-        set (``cifar10``). Apart from ``digits``, a folder of that name in the current directory
-        comes first. Paths may begin with ``~`` or be remote (gs://, s3://). Or a Source; or what
-        `from_arrays` takes, a mapping of splits; or the images of one split, train.
+      data: ``digits`` (embedded in scikit-learn), a path of an ``.npz`` file (as it stands, or in
+        ``data_dir``), a path of a folder of images, in PASCAL VOC's layout or of a prepared TFDS
+        data set, or the name of a TFDS data set (``cifar10``). Apart from ``digits``, a folder of
+        that name in the current directory comes first. Paths may begin with ``~`` or be remote
+        (gs://, s3://). Or a Source; or what `from_arrays` takes, a mapping of splits; or the images
+        of one split, train.
       data_dir: where TFDS data sets are prepared; None takes TFDS's default.
       download: let TFDS download and prepare a data set that is missing.
 
@@ -47,7 +48,7 @@ def load(
         return load_digits()
     if name == names.SMOKE:
         return load_tfds(name, smoke.prepare(data_dir))
-    path = names.expand(name)
+    path = names.found(name, data_dir)
     with files.reading(path):
         names.check(name, data_dir)
         if names.is_npz(path) and not files.is_folder(path):

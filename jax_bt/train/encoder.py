@@ -236,7 +236,7 @@ def run_of(folder: Any) -> Run:
     record, run = json.loads(recorded.read_text()), json.loads(length.read_text())
     mesh = make_mesh(jax.devices()[:1])
     c = config.of_record(record)
-    known = {name: run["data"][name] for name in ("channels", "classes")}
+    known = {name: run["data"].get(name) for name in ("channels", "classes", "words")}
     return build(c, mesh, train_size=run["data"]["size"], **known)
 
 

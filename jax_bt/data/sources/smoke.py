@@ -10,12 +10,16 @@ import tensorflow_datasets as tfds
 
 from jax_bt.data import names
 
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 SIZES = {"train": 64, "test": 32}
+NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+COLORS = ("red", "green", "blue")
 
 
 def prepare(data_dir: str | os.PathLike | None = None) -> pathlib.Path:
     """Writes the data set unless it is there: digits as coloured JPEGs of mixed sizes, ten classes.
+
+    Each has two captions, kept as MS-COCO's are.
 
     Args:
       data_dir: where TFDS data sets are prepared; None takes the system's temporary folder.
@@ -41,6 +45,7 @@ def prepare(data_dir: str | os.PathLike | None = None) -> pathlib.Path:
                 {
                     "image": tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg"),
                     "label": tfds.features.ClassLabel(num_classes=10),
+                    "captions": tfds.features.Sequence({"text": tfds.features.Text()}),
                 }
             ),
             disable_shuffling=True,
@@ -66,10 +71,14 @@ def _examples(split: str) -> tf.data.Dataset:
             grey = tf.image.resize(digits.images[i][..., None] / 16, (height, width))
             color = random.uniform(0.4, 1.0, 3)
             image = tf.cast(tf.clip_by_value(grey * color, 0, 1) * 255, tf.uint8)
-            yield {"image": image, "label": int(digits.target[i])}
+            number = NAMES[digits.target[i]]
+            texts = [f"the number {number}", f"a {COLORS[int(color.argmax())]} {number}"]
+            label = int(digits.target[i])
+            yield {"image": image, "label": label, "captions": {"text": texts}}
 
     signature = {
         "image": tf.TensorSpec((None, None, 3), tf.uint8),
         "label": tf.TensorSpec((), tf.int64),
+        "captions": {"text": tf.TensorSpec((None,), tf.string)},
     }
     return tf.data.Dataset.from_generator(generate, output_signature=signature)
