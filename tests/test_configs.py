@@ -24,6 +24,7 @@ SIZES = {
     "jax_bt_smoke": 64,
     "emoji.npz": 1529,
     "coco_captions": 113287,
+    "ESC-50-master": 1600,
 }
 
 
@@ -50,6 +51,7 @@ def test_config_builds(path):
         "small": 384,
         "emoji": 128,
         "coco": 2048,
+        "esc50": 512,
     }
     assert run.networks.modules["encoder"].width_out == widths[size]
     method = VARIANTS.get(stem, stem.removesuffix("_vit"))

@@ -197,8 +197,8 @@ def test_recipe_is_the_published_one(name):
 def test_every_published_config_has_a_row():
     """The digits are ours, and IMAX has no published hyper-parameters.
 
-    The family since VICReg, the ViTs and those of images and captions name their sources, or say
-    that there is none, in the docstrings of their configs.
+    The family since VICReg, the ViTs and those of two modalities name their sources, or say that
+    there is none, in the docstrings of their configs.
     """
     stems = {path.stem for path in CONFIGS.glob("*.py")}
     ours = {stem for stem in stems if stem.endswith("_digits") or stem.startswith("imax_")}
@@ -217,9 +217,9 @@ def test_every_published_config_has_a_row():
         "vibcreg",
         "vse",
     )
-    captions = tuple(f"_{data}" for data in ("coco", "emoji"))
+    pairs = ("_coco", "_emoji", "_esc50")
     others = {stem for stem in stems if stem.startswith(family) or "_vit_" in stem}
-    others |= {stem for stem in stems if stem.endswith(captions)}
+    others |= {stem for stem in stems if stem.endswith(pairs)}
     assert stems - ours - others == set(RECIPES)
 
 

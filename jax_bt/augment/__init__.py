@@ -21,6 +21,7 @@ from jax_bt.augment.parts import (
 from jax_bt.augment.recipes import for_channels, names, recipe_from, recipes
 from jax_bt.augment.tokens import Tokens
 from jax_bt.augment.views import MODALITIES, View, view_from
+from jax_bt.augment.waveform import Waveform
 
 __all__ = [
     "MODALITIES",
@@ -37,6 +38,7 @@ __all__ = [
     "Solarize",
     "Tokens",
     "View",
+    "Waveform",
     "device",
     "for_channels",
     "names",

@@ -124,6 +124,7 @@ class Recipe:
       mean, std: subtracted and divided at the end, in the [0, 1] scale; one number per channel.
       eval_fraction, eval_method: of the centre crop with which features are evaluated. 0.875 at
         224 pixels is torchvision's Resize(256), CenterCrop(224); 1.0 is the whole image.
+      eval_squash: evaluate the whole image squeezed to the square, as a spectrogram is.
 
     Raises:
       UsageError: a part twice, no crop or two, or a number outside its range.
@@ -135,6 +136,7 @@ class Recipe:
     std: tuple[float, ...] = IMAGENET_STD
     eval_fraction: float = 0.875
     eval_method: str = "bilinear"
+    eval_squash: bool = False
 
     modality: ClassVar[str] = "image"
     dtype: ClassVar[str] = "float32"
@@ -185,7 +187,8 @@ class Recipe:
 
     def evaluation(self) -> "Recipe":
         """The recipe for evaluating features: centre crop, the same size and normalisation."""
-        return dataclasses.replace(self, parts=(CenterCrop(self.eval_fraction, self.eval_method),))
+        crop = CenterCrop(self.eval_fraction, self.eval_method, self.eval_squash)
+        return dataclasses.replace(self, parts=(crop,))
 
     def for_channels(self, channels: int) -> "Recipe":
         """The recipe for images of another number of channels, which are no colours.

@@ -203,8 +203,8 @@ def recipe_from(description: Mapping[str, Any]) -> Recipe:
 
     Args:
       description: `size`, and any of `base`, `view` (default 0), `order`, `mean`, `std`,
-        `eval_fraction`, `eval_method`, and parts by name, each a mapping of its fields or None to
-        leave it out.
+        `eval_fraction`, `eval_method`, `eval_squash`, and parts by name, each a mapping of its
+        fields or None to leave it out.
 
     Returns:
       The `Recipe`.
@@ -223,7 +223,7 @@ def recipe_from(description: Mapping[str, Any]) -> Recipe:
         kinds = {kind: name for name, kind in PARTS.items()}
         chosen = {kinds[type(part)]: part for part in views[view].parts}
         fields = {f.name: getattr(views[view], f.name) for f in dataclasses.fields(Recipe)}
-    settings = ("size", "mean", "std", "eval_fraction", "eval_method")
+    settings = ("size", "mean", "std", "eval_fraction", "eval_method", "eval_squash")
     for name, value in given.items():
         if name in settings:
             fields[name] = tuple(value) if name in ("mean", "std") else value

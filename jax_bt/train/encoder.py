@@ -253,6 +253,7 @@ def of_run(run: Run, variables: Variables, step: int) -> Encoder:
         std=tuple(recipe.std),
         eval_fraction=recipe.eval_fraction,
         eval_method=recipe.eval_method,
+        eval_squash=recipe.eval_squash,
         recipe=run.data.recipe,
         method=run.method.name,
         dataset=run.data.name,
