@@ -37,54 +37,7 @@ class Field(NamedTuple):
     meaning: str
 
 
-FIELDS = (
-    Field("method", "barlow_twins", None, "a file of jax_bt/methods"),
-    Field("seed", 0, "[0, 18446744073709551615]", "data order, views and initialisation follow it"),
-    Field("batch_size", 256, COUNT, "examples per step, over all devices and processes"),
-    Field("epochs", 100.0, POSITIVE, "passes over the training split"),
-    Field("steps", int, COUNT, "number of updates, in place of epochs"),
-    Field(
-        "micro_batches",
-        1,
-        COUNT,
-        "number of sequential parts in which the encoder processes the batch; saves memory; the "
-        "loss and its gradient stay those of the whole batch",
-    ),
-    Field(
-        "small_batches",
-        1,
-        COUNT,
-        "number of small batches per update, each with its own batch norm and loss; their "
-        "gradients are averaged: not the loss of the whole batch, as with micro_batches",
-    ),
-    Field("gradient_scale", 1.0, POSITIVE, "1/W reproduces the reference's gradients on W GPUs"),
-    Field(
-        "skip_nonfinite",
-        int,
-        COUNT_OR_ZERO,
-        "skip at most this many non-finite updates; None: stop at the first",
-    ),
-    Field("data.name", "digits", None, '"digits", a TFDS name, a folder of images or a .npz file'),
-    Field("data.data_dir", str, None, "where TFDS data sets are prepared"),
-    Field("data.download", False, None, "let TFDS download and prepare a missing data set"),
-    Field("data.train", "train", None, 'split to train on, or a slice such as "train[:10%]"'),
-    Field("data.test", "test", None, "split to evaluate on"),
-    Field("data.image_size", 224, "[1, 8192]", "side of the square views, pixels"),
-    Field("data.recipe", "barlow", None, "a recipe of jax_bt/augment/recipes.py"),
-    Field(
-        "data.built",
-        (),
-        None,
-        'views built from parts instead, one dict per view: ({"base": "barlow", "blur": None}, ...)'
-        " as augment.recipe_from takes them",
-    ),
-    Field(
-        "data.device_augment",
-        False,
-        None,
-        "the host decodes and crops only; the compiled step does the rest",
-    ),
-    Field("data.views", int, "[2, 64]", "number of views, taken from the recipe's in turn"),
+ENCODER = (
     Field(
         "encoder.name",
         "resnet50",
@@ -138,14 +91,77 @@ FIELDS = (
         None,
         "resnets: start each residual block as the identity; None: True",
     ),
+    Field("encoder.features", int, COUNT, "gru_text: width of its state; resnets: of the stem"),
+    Field("encoder.embedding", int, COUNT, "gru_text: width of a word's vector; None: 300"),
+    Field("encoder.layers", int, "[1, 64]", "gru_text: number of layers; None: 1"),
+    Field("encoder.unit_norm", bool, None, "gru_text: divide its state by its length; None: False"),
+)
+
+
+def _of_second_branch(field: Field) -> Field:
+    """The field of the second branch's encoder for one of the first's; None where unset."""
+    kind = field.default if isinstance(field.default, type) else type(field.default)
+    name = field.name.replace("encoder.", "encoder_b.")
+    return Field(name, kind, field.allowed, f"of the second branch, as {field.name}")
+
+
+FIELDS = (
+    Field("method", "barlow_twins", None, "a file of jax_bt/methods"),
+    Field("seed", 0, "[0, 18446744073709551615]", "data order, views and initialisation follow it"),
+    Field("batch_size", 256, COUNT, "examples per step, over all devices and processes"),
+    Field("epochs", 100.0, POSITIVE, "passes over the training split"),
+    Field("steps", int, COUNT, "number of updates, in place of epochs"),
+    Field(
+        "micro_batches",
+        1,
+        COUNT,
+        "number of sequential parts in which the encoder processes the batch; saves memory; the "
+        "loss and its gradient stay those of the whole batch",
+    ),
+    Field(
+        "small_batches",
+        1,
+        COUNT,
+        "number of small batches per update, each with its own batch norm and loss; their "
+        "gradients are averaged: not the loss of the whole batch, as with micro_batches",
+    ),
+    Field("gradient_scale", 1.0, POSITIVE, "1/W reproduces the reference's gradients on W GPUs"),
+    Field(
+        "skip_nonfinite",
+        int,
+        COUNT_OR_ZERO,
+        "skip at most this many non-finite updates; None: stop at the first",
+    ),
+    Field("data.name", "digits", None, '"digits", a TFDS name, a folder of images or a .npz file'),
+    Field("data.data_dir", str, None, "where TFDS data sets are prepared"),
+    Field("data.download", False, None, "let TFDS download and prepare a missing data set"),
+    Field("data.train", "train", None, 'split to train on, or a slice such as "train[:10%]"'),
+    Field("data.test", "test", None, "split to evaluate on"),
+    Field("data.image_size", 224, "[1, 8192]", "side of the square views, pixels"),
+    Field("data.recipe", "barlow", None, "a recipe of jax_bt/augment/recipes.py"),
+    Field(
+        "data.built",
+        (),
+        None,
+        'views built from parts instead, one dict per view: ({"base": "barlow", "blur": None}, '
+        '{"modality": "tokens"}, ...) as augment.view_from takes them',
+    ),
+    Field(
+        "data.device_augment",
+        False,
+        None,
+        "the host decodes and crops only; the compiled step does the rest",
+    ),
+    Field("data.views", int, "[2, 64]", "number of views, taken from the recipe's in turn"),
+    *ENCODER,
     Field(
         "branches",
         "shared",
         ("shared", "separate"),
-        '"separate": the second view has an encoder and heads of its own',
+        '"separate": the second view has an encoder and heads of its own; what encoder_b leaves '
+        "open is as in encoder, but of another encoder (encoder_b.name) only the dtype is",
     ),
-    Field("encoder_b.name", str, None, "the second branch's encoder, where it differs"),
-    Field("encoder_b.width", int, "[1, 64]", "its width, where it differs"),
+    *(_of_second_branch(field) for field in ENCODER),
     Field("init.weights", str, None, "file of weights, or a run's folder, to start from"),
     Field("init.parts", ("encoder",), None, 'what starts from it: "encoder", "projector"'),
     Field("optimizer.name", "lars", tuple(optim.OPTIMIZERS), "a function of jax_bt/optim"),
@@ -445,6 +461,92 @@ def digits(method: str = "barlow_twins") -> ConfigDict:
     return c
 
 
+def pairs(method: str = "vicreg") -> ConfigDict:
+    """Images beside captions: an encoder and heads for each, and retrieval at the end."""
+    c = base(method)
+    c.branches = "separate"
+    c.encoder_b.name = "gru_text"
+    c.optimizer.name = "adam"
+    c.optimizer.weight_decay = 0.0
+    c.evaluate.protocols = ("retrieval",)
+    c.evaluate.checkpoints = False
+    return c
+
+
+def emoji(method: str = "vicreg") -> ConfigDict:
+    """Drawings of emoji beside their names and keywords, for two CPU cores and a few minutes.
+
+    The data are a .npz file (experiments/vicreg_table3/prepare.py makes it): images of 48 pixels.
+    """
+    c = pairs(method)
+    c.steps, c.batch_size = 200, 128
+    c.data.name = "emoji.npz"
+    c.data.image_size = 32
+    image = {"crop": {"scale": (0.6, 1.0)}, "eval_fraction": 1.0}
+    c.data.built = (image, {"modality": "tokens", "length": 16, "least_count": 2})
+    c.encoder.name = "resnet_small"
+    c.encoder.stem = "imagenet"
+    c.encoder_b.features = c.encoder_b.embedding = 128
+    c.optimizer.learning_rate = 2e-3  # 1e-3 at a batch of 128
+    c.optimizer.warmup_epochs = 3.0
+    c.checkpoint.every_steps = 100
+    c.evaluate.baselines = True
+    return c
+
+
+def coco(method: str = "vicreg") -> ConfigDict:
+    """ResNet-152 and a GRU on MS-COCO's captions, as VSE++ has them (VICReg, table 3).
+
+    TFDS's splits are Karpathy's. VSE++ starts from supervised weights (init.weights).
+    """
+    c = pairs(method)
+    c.batch_size, c.epochs = 128, 30.0
+    c.data.name = "coco_captions"
+    c.data.train, c.data.test = "train+restval", "test"
+    image = {"crop": {"method": "bilinear"}, "flip": {}}
+    text = {"modality": "tokens", "length": 60, "least_count": 4, "evaluated": 5}
+    c.data.built = (image, text)
+    c.encoder.name = "resnet152"
+    c.encoder_b.features, c.encoder_b.embedding = 1024, 300
+    c.optimizer.learning_rate = 4e-4  # 2e-4 at a batch of 128
+    c.optimizer.warmup_epochs = 0.0
+    c.evaluate.batch_size = 128
+    return c
+
+
+def esc50(method: str = "vicreg") -> ConfigDict:
+    """Spectrograms beside waveforms, two ResNets on ESC-50 (VICReg, appendix D.2).
+
+    AdamW at 5e-4, 100 epochs and the widths of the features, 512 and 384, are the paper's; batch,
+    weight decay, expander, spectrogram and views are not published, and ours.
+    """
+    c = base(method)
+    c.batch_size = 128
+    c.data.name = "ESC-50-master"
+    c.data.train, c.data.test = "fold1+fold2+fold3+fold4", "fold5"
+    c.data.image_size = 64
+    c.data.built = (
+        {
+            # Most of the 64 bands and a part of the 431 frames.
+            "crop": {"scale": (0.5, 1.0), "ratio": (4.0, 7.0)},
+            "mean": (0.0, 0.0, 0.0),
+            "std": (1.0, 1.0, 1.0),
+            "eval_squash": True,
+        },
+        {"modality": "waveform", "length": 65_536},
+    )
+    c.branches = "separate"
+    c.encoder.name, c.encoder_b.name = "resnet18", "wave_resnet18"
+    c.heads.projector = (2048, 2048, 2048)
+    c.optimizer.name = "adamw"
+    c.optimizer.learning_rate = 1e-3  # 5e-4 at a batch of 128
+    c.optimizer.weight_decay = 1e-4
+    c.checkpoint.every_steps = 200
+    c.evaluate.protocols = ("knn_20", "linear")
+    c.evaluate.baselines = True
+    return c
+
+
 def sized(c: ConfigDict, arg: str) -> ConfigDict:
     """The config as it is for "", at toy size for "smoke"; other words are refused."""
     if arg not in ("", "smoke"):
@@ -462,6 +564,15 @@ def smoke(c: ConfigDict) -> ConfigDict:
     toys = {"vit": "vit_toy_patch4", "convnext": "convnext_toy"}
     c.encoder.name = toys.get(c.encoder.name.partition("_")[0], "resnet_small")
     c.encoder.width = c.encoder.patch_size = None
+    if "resnet" in (c.encoder_b.name or ""):
+        c.encoder_b.name = "resnet_small"
+    c.data.built = tuple(
+        {**view, "length": min(view["length"], 512)} if "length" in view else view
+        for view in map(dict, c.data.built)
+    )
+    for field in ("features", "embedding"):
+        if c.encoder_b[field]:
+            c.encoder_b[field] = 8
     for options in (c.heads, c.target):
         for name, widths in options.items():
             if isinstance(widths, tuple):

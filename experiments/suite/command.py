@@ -19,7 +19,7 @@ from jax_bt import config
 from jax_bt.devices import cache
 from jax_bt.devices.mesh import make_mesh
 from jax_bt.errors import Diverged, Expected
-from jax_bt.report import comparison
+from jax_bt.report import comparison, pairs
 from jax_bt.train.build import build
 from jax_bt.train.compare import compare, read
 from jax_bt.train.loop import train as run
@@ -42,7 +42,7 @@ def main(table: Table) -> None:
 
 def _parsed(table: Table) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=table.title)
-    parser.add_argument("--scale", choices=SCALES, default="digits")
+    parser.add_argument("--scale", choices=table.scales, default=table.scales[0])
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="by name; all without it")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=1, help="runs at the same time")
@@ -63,8 +63,8 @@ def _main(table: Table, args: argparse.Namespace) -> None:
     workdir = args.workdir or EXPERIMENTS.parent / "runs" / "experiments"
     output = args.output or EXPERIMENTS / table.name / args.scale
     rows = [row for row in table.at(args.scale) if not args.rows or row.name in args.rows]
-    if args.scale == "imagenet":
-        return _write_configs(rows, output)
+    if SCALES[args.scale].written:
+        return _write_configs(rows, args.scale, output)
     results, jobs, folders = writer.read(output), [], []
     curves = tuple(table.plot.curves) if table.plot else ()
     mesh = make_mesh(jax.devices()[:1])
@@ -140,6 +140,10 @@ def train(
         scores.setdefault(found["features"], {})[found["protocol"]] = found["top1"]
     if curves:
         result["curves"] = {name: _points(entry.history, name) for name in curves}
+    for found in summary["retrieval"]:
+        if found["layer"] != "representation":  # embeddings, and chance
+            named = {title: found.get(key) for key, title in pairs.COLUMNS.items()}
+            scores.setdefault(found["features"], {}).update(named)
     return {
         **result,
         "collapse": summary["collapse"],
@@ -155,12 +159,13 @@ def _points(history, name: str) -> list[tuple[int, float]]:
     return [(step, float(f"{value:.4g}")) for step, value in found]
 
 
-def _write_configs(rows: list[Row], output: pathlib.Path) -> None:
+def _write_configs(rows: list[Row], scale: str, output: pathlib.Path) -> None:
     """One full config per row, and the command that starts it on a pod, instead of running."""
     output.mkdir(parents=True, exist_ok=True)
     for row in rows:
         path = output / f"{writer.slug(row.name)}.py"
-        record = json.loads(config_of(row, "imagenet").to_json_best_effort())
-        path.write_text(writer.CONFIG.format(row=row, record=record))
+        made_from = f"{row.config}_{SCALES[scale].suffix}"
+        record = json.loads(config_of(row, scale).to_json_best_effort())
+        path.write_text(writer.CONFIG.format(name=row.name, made_from=made_from, record=record))
         root = os.path.relpath(path, CONFIGS.parent)
         print(f"launch/tpu_pod.sh --config={root} --workdir=gs://BUCKET/{path.stem}")

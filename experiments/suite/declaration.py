@@ -25,14 +25,17 @@ class Scale:
       metrics: protocols whose top-1 a table shows.
       train_size: number of training examples.
       changes: of every config.
+      written: only the configs are written, for a pod.
     """
 
     suffix: str
     metrics: tuple[str, ...]
     train_size: int
     changes: Changes
+    written: bool = False
 
 
+RECALLS = tuple(f"{query} query R@{k}" for query in ("caption", "image") for k in (1, 5, 10))
 SMALL = {"evaluate.checkpoints": False, "checkpoint.every_steps": 100}
 SCALES = {
     "digits": Scale(
@@ -56,7 +59,20 @@ SCALES = {
             "evaluate.protocols": ("knn_20", "linear"),
         },
     ),
-    "imagenet": Scale("r50", (), 1_281_167, {}),
+    "imagenet": Scale("r50", (), 1_281_167, {}, written=True),
+    # Images beside captions: vicreg_table3/prepare.py makes the data.
+    "emoji": Scale("emoji", RECALLS, 1_529, {}),
+    "terms": Scale(
+        "emoji",
+        RECALLS,
+        10_000,
+        {
+            "data.name": "terms.npz",
+            "optimizer.warmup_epochs": 0.5,
+            "evaluate.protocols": ("retrieval_unique",),
+        },
+    ),
+    "coco": Scale("coco", (), 113_287, {}, written=True),
 }
 
 
@@ -69,7 +85,8 @@ class Row:
       config: the configs that it starts from, without their scale: "barlow" for barlow_digits,
         barlow_cifar10 and barlow_r50.
       changes: fields that differ from them, at every scale.
-      digits, cifar, imagenet: fields that differ at one scale; None where it has no such row.
+      digits, cifar, imagenet, emoji, terms, coco: fields that differ at one scale; None where it
+        has no such row.
       baselines: whether its runs evaluate raw pixels and the untrained encoder too, at the small
         scales; one row of a table is enough.
       published: the paper's numbers by the table's ``published``.
@@ -82,6 +99,9 @@ class Row:
     digits: Changes | None = dataclasses.field(default_factory=dict)
     cifar: Changes | None = dataclasses.field(default_factory=dict)
     imagenet: Changes | None = dataclasses.field(default_factory=dict)
+    emoji: Changes | None = None
+    terms: Changes | None = None
+    coco: Changes | None = None
     baselines: bool = False
     published: Sequence[str | float] = ()
     series: str = ""
@@ -126,6 +146,11 @@ class Table:
     rows: Sequence[Row]
     plot: Plot | None = None
 
+    @property
+    def scales(self) -> list[str]:
+        """The scales at which there are rows."""
+        return [scale for scale in SCALES if self.at(scale)]
+
     def at(self, scale: str) -> list[Row]:
         """The rows that there are at a scale."""
         return [row for row in self.rows if getattr(row, scale) is not None]
@@ -144,7 +169,7 @@ def config_of(row: Row, scale: str, seed: int = 0, data_dir: str | None = None) 
     for changes in (SCALES[scale].changes, row.changes, getattr(row, scale)):
         for field, value in changes.items():
             config.set_field(c, field, value)
-    if scale != "imagenet":
+    if not SCALES[scale].written:
         c.evaluate.baselines = row.baselines
     c.seed = seed
     if data_dir is not None:

@@ -13,8 +13,8 @@ from suite import figures
 from suite.declaration import SCALES, Table
 
 RESULTS, TABLE, FIGURE = "results.json", "table.md", "figure.png"
-BASELINES = ("raw_pixels", "untrained")
-CONFIG = '''"""{row.name}, made from {row.config}_r50.py."""
+BASELINES = ("chance", "raw_pixels", "untrained")
+CONFIG = '''"""{name}, made from {made_from}.py."""
 
 from jax_bt import config
 

@@ -1,4 +1,4 @@
-"""Views of images: recipes, and the operations of the host and of the device.
+"""Views of images and texts: recipes, and the operations of the host and of the device.
 
 `recipes("barlow", size=224)` gives one `Recipe` per view; `recipe_from({...})` builds one from the
 same parts. The host applies them in `jax_bt.augment.host.view`, the device in `augment.device`.
@@ -19,8 +19,12 @@ from jax_bt.augment.parts import (
     Solarize,
 )
 from jax_bt.augment.recipes import for_channels, names, recipe_from, recipes
+from jax_bt.augment.tokens import Tokens
+from jax_bt.augment.views import MODALITIES, View, view_from
+from jax_bt.augment.waveform import Waveform
 
 __all__ = [
+    "MODALITIES",
     "PARTS",
     "Affine",
     "Blur",
@@ -32,9 +36,13 @@ __all__ = [
     "Noise",
     "Recipe",
     "Solarize",
+    "Tokens",
+    "View",
+    "Waveform",
     "device",
     "for_channels",
     "names",
     "recipe_from",
     "recipes",
+    "view_from",
 ]

@@ -7,6 +7,7 @@ fractions of its side; everything else is in the [0, 1] scale of the image.
 """
 
 import dataclasses
+from typing import ClassVar
 
 from jax_bt.errors import UsageError
 
@@ -123,6 +124,7 @@ class Recipe:
       mean, std: subtracted and divided at the end, in the [0, 1] scale; one number per channel.
       eval_fraction, eval_method: of the centre crop with which features are evaluated. 0.875 at
         224 pixels is torchvision's Resize(256), CenterCrop(224); 1.0 is the whole image.
+      eval_squash: evaluate the whole image squeezed to the square, as a spectrogram is.
 
     Raises:
       UsageError: a part twice, no crop or two, or a number outside its range.
@@ -134,6 +136,11 @@ class Recipe:
     std: tuple[float, ...] = IMAGENET_STD
     eval_fraction: float = 0.875
     eval_method: str = "bilinear"
+    eval_squash: bool = False
+
+    modality: ClassVar[str] = "image"
+    dtype: ClassVar[str] = "float32"
+    host_dtype: ClassVar[str] = "uint8"  # with data.device_augment
 
     def __post_init__(self):
         kinds = [type(part) for part in self.parts]
@@ -169,13 +176,19 @@ class Recipe:
         return next(i for i, p in enumerate(self.parts) if isinstance(p, Crop | CenterCrop))
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one view."""
+        return (self.size, self.size, self.channels)
+
+    @property
     def channels(self) -> int:
         """Channels of the images that the recipe is for."""
         return len(self.mean)
 
     def evaluation(self) -> "Recipe":
         """The recipe for evaluating features: centre crop, the same size and normalisation."""
-        return dataclasses.replace(self, parts=(CenterCrop(self.eval_fraction, self.eval_method),))
+        crop = CenterCrop(self.eval_fraction, self.eval_method, self.eval_squash)
+        return dataclasses.replace(self, parts=(crop,))
 
     def for_channels(self, channels: int) -> "Recipe":
         """The recipe for images of another number of channels, which are no colours.

@@ -169,18 +169,21 @@ def recipes(name: str, size: int = 224) -> tuple[Recipe, ...]:
     return _TABLE[name](size)
 
 
-def for_channels(recipes: Sequence[Recipe], channels: int) -> tuple[Recipe, ...]:
+def for_channels(recipes: Sequence[Any], channels: int) -> tuple[Any, ...]:
     """The recipes for images of this many channels (`Source.channels`); logs what is left out.
 
     Args:
-      recipes: one per view.
+      recipes: one per view; those of texts stay as they are.
       channels: of the images.
 
     Returns:
       One recipe per view: `Recipe.for_channels` of each.
     """
     fitted = tuple(recipe.for_channels(channels) for recipe in recipes)
-    before, after = ({type(p).__name__ for r in rs for p in r.parts} for rs in (recipes, fitted))
+    before, after = (
+        {type(part).__name__ for r in of for part in getattr(r, "parts", ())}
+        for of in (recipes, fitted)
+    )
     if before - after:
         _log.warning(
             "images of %d channels: %s of the recipe is for colours and left out",
@@ -200,8 +203,8 @@ def recipe_from(description: Mapping[str, Any]) -> Recipe:
 
     Args:
       description: `size`, and any of `base`, `view` (default 0), `order`, `mean`, `std`,
-        `eval_fraction`, `eval_method`, and parts by name, each a mapping of its fields or None to
-        leave it out.
+        `eval_fraction`, `eval_method`, `eval_squash`, and parts by name, each a mapping of its
+        fields or None to leave it out.
 
     Returns:
       The `Recipe`.
@@ -220,7 +223,7 @@ def recipe_from(description: Mapping[str, Any]) -> Recipe:
         kinds = {kind: name for name, kind in PARTS.items()}
         chosen = {kinds[type(part)]: part for part in views[view].parts}
         fields = {f.name: getattr(views[view], f.name) for f in dataclasses.fields(Recipe)}
-    settings = ("size", "mean", "std", "eval_fraction", "eval_method")
+    settings = ("size", "mean", "std", "eval_fraction", "eval_method", "eval_squash")
     for name, value in given.items():
         if name in settings:
             fields[name] = tuple(value) if name in ("mean", "std") else value

@@ -15,6 +15,7 @@ from jax_bt.errors import DataError
 
 if TYPE_CHECKING:
     from jax_bt.data.by_name import load
+    from jax_bt.data.derived import prepared
     from jax_bt.data.eval_batches import chosen, examples
     from jax_bt.data.order import steps_per_epoch
     from jax_bt.data.sources.arrays import from_arrays
@@ -28,6 +29,7 @@ _WHERE = {
     "examples": "eval_batches",
     "from_arrays": "sources.arrays",
     "load": "by_name",
+    "prepared": "derived",
     "steps_per_epoch": "order",
 }
 
@@ -39,6 +41,7 @@ __all__ = [
     "examples",
     "from_arrays",
     "load",
+    "prepared",
     "steps_per_epoch",
 ]
 

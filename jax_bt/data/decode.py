@@ -80,4 +80,5 @@ def pixels(payload: tf.Tensor, kind: str) -> tf.Tensor:
         payload = tf.io.read_file(payload)
     if kind != "image":
         return decode(payload)
-    return tf.repeat(payload, 3, axis=-1) if payload.shape[-1] == 1 else payload
+    # Not tf.repeat, which knows no uint16.
+    return tf.concat([payload] * 3, axis=-1) if payload.shape[-1] == 1 else payload

@@ -39,6 +39,15 @@ def expand(path: str | os.PathLike) -> str:
     return text.rstrip("/") or text
 
 
+def found(name: str, data_dir: str | os.PathLike | None) -> str:
+    """The path of a name; a .npz file that is not there as it stands may be in ``data_dir``."""
+    path = expand(name)
+    if is_npz(path) and data_dir and not os.path.exists(path):
+        inside = os.path.join(expand(data_dir), path)
+        return inside if os.path.exists(inside) else path
+    return path
+
+
 def place(data_dir: str | os.PathLike | None) -> str:
     """Where TFDS data sets are prepared: as given, or TFDS's default."""
     return expand(data_dir or tfds.core.constants.DATA_DIR)
@@ -56,7 +65,7 @@ def check(name: str, data_dir: str | os.PathLike | None = None) -> None:
     """
     if not name.strip():
         raise DataError("no data set given: set data.name to a name, a folder or a .npz file")
-    path = expand(name)
+    path = found(name, data_dir)
     if name in ("digits", SMOKE) or "://" in path:
         return
     if os.path.exists(path):

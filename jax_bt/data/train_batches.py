@@ -1,14 +1,17 @@
 """Yields training batches, a pure function of (seed, step), on any number of processes."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from jax_bt.augment import View
 from jax_bt.augment.host import ops
 from jax_bt.augment.host.view import crop_batch, finish_view, host_view, make_view
 from jax_bt.augment.parts import Crop, Recipe
+from jax_bt.data import order
 from jax_bt.data.damaged import MAX_UNDECODABLE, reason
 from jax_bt.data.decode import pixels
 from jax_bt.data.options import pipeline_options, worker_count
@@ -25,7 +28,7 @@ def batches(
     *,
     global_batch: int,
     seed: int,
-    recipes: Sequence[Recipe],
+    recipes: Sequence[View],
     start_step: int = 0,
     process_index: int = 0,
     process_count: int = 1,
@@ -46,7 +49,8 @@ def batches(
       split: such as ``train`` or ``train[:10%]``.
       global_batch: examples in a step over all processes.
       seed: of the run.
-      recipes: one ``jax_bt.augment.Recipe`` per view.
+      recipes: one ``jax_bt.augment.Recipe`` per view of the image; a view of another modality
+        (``jax_bt.augment.Tokens``) is made of the data set's column (``jax_bt.data.prepared``).
       start_step: the first step to yield; starting there equals having run to it.
       process_index: of this process.
       process_count: number of processes; each yields its slice of the same global batch.
@@ -55,7 +59,8 @@ def batches(
       max_undecodable: more damaged images than this end the run.
 
     Yields:
-      A dict of "views": one float32 (local_batch, S, S, C) per recipe (uint8 with ``host_only``);
+      A dict of "views": one float32 (local_batch, S, S, C) per recipe (uint8 with ``host_only``),
+      or int32 (local_batch, length) of captions;
       "index": (local_batch,) int64; "label": (local_batch,) int32 where the split has labels, -1
       for examples without one.
 
@@ -78,7 +83,32 @@ def batches(
         limit=max_undecodable,
     )
     make = host_view if host_only else make_view
-    return _run(feed, recipes, make, start_step, prefetch, where)
+    others = {
+        place: source.column(split, recipe.array)
+        for place, recipe in enumerate(recipes)
+        if not isinstance(recipe, Recipe)
+    }
+    made = _run(feed, recipes, make, start_step, prefetch, where)
+    return _with_others(made, recipes, others, start_step, feed) if others else made
+
+
+def _with_others(
+    made: Iterator[dict[str, Any]],
+    recipes: Sequence[View],
+    columns: Mapping[int, np.ndarray],
+    step: int,
+    feed: Feed,
+) -> Iterator[dict[str, Any]]:
+    """The batches with the views that are not of images, drawn of their columns by number."""
+    every = order.steps_per_epoch(feed.records.size, feed.global_batch)
+    for number, batch in enumerate(made, step):
+        index, views = batch["index"], [*batch["views"]]
+        seeds = order.example_seeds(
+            index, seed=feed.seed, epoch=number // every, views=len(recipes)
+        )
+        for place, column in columns.items():
+            views.insert(place, recipes[place].draw(column[index], seeds[:, place]))
+        yield batch | {"views": tuple(views)}
 
 
 def _run(
@@ -111,24 +141,26 @@ def _run(
 
 def _pipeline(feed: Feed, recipes, make, step: int, prefetch: int) -> tf.data.Dataset:
     workers = worker_count()
+    of_images = {i: recipe for i, recipe in enumerate(recipes) if isinstance(recipe, Recipe)}
     dataset = feed.dataset(step)
     finish = make
-    if _small(feed.spec.shape, recipes):
+    if _small(feed.spec.shape, [*of_images.values()]):
         # Whole batches are cropped at once, ten times as fast; the other parts follow one by one.
         finish = finish_view
         dataset = dataset.map(
-            functools.partial(_crop_batch, recipes=recipes, eight_bits=make is host_view),
+            functools.partial(_crop_batch, recipes=of_images, eight_bits=make is host_view),
             num_parallel_calls=workers,
         )
         if make is host_view:
             return dataset.prefetch(prefetch).with_options(pipeline_options(workers))
-    functions = [_traced(finish, recipe) for recipe in recipes]
+    functions = {i: _traced(finish, recipe) for i, recipe in of_images.items()}
 
     def augment(example):
         seeds, payload = example.pop("seeds"), example.pop("payload")
         if finish is make:
-            payload = (pixels(payload, feed.records.payload),) * len(recipes)
-        made = tuple(f(payload[i], seeds[i]) for i, f in enumerate(functions))
+            payload = (pixels(payload, feed.records.payload),) * len(functions)
+        each = zip(functions.items(), payload, strict=True)
+        made = tuple(function(image, seeds[i]) for (i, function), image in each)
         return example | {"views": made}
 
     # More examples than threads: no thread waits while finished examples are put into a batch.
@@ -144,9 +176,9 @@ def _small(shape: tf.TensorShape, recipes: Sequence[Recipe]) -> bool:
     return all(isinstance(recipe.parts[0], Crop) and recipe.size <= SMALL for recipe in recipes)
 
 
-def _crop_batch(batch: dict, recipes: Sequence[Recipe], eight_bits: bool) -> dict:
+def _crop_batch(batch: dict, recipes: Mapping[int, Recipe], eight_bits: bool) -> dict:
     seeds, images = batch["seeds"], batch.pop("payload")
-    crops = tuple(crop_batch(images, r, seeds[:, i]) for i, r in enumerate(recipes))
+    crops = tuple(crop_batch(images, r, seeds[:, i]) for i, r in recipes.items())
     if eight_bits:
         batch.pop("seeds")
         return batch | {"views": tuple(ops.to_uint8(ops.to_image(crop)) for crop in crops)}
@@ -159,14 +191,14 @@ def _traced(make, recipe: Recipe):
     return tf.function(lambda image, seed: make(image, recipe, seed), autograph=False)
 
 
-def check_channels(source: Source, recipes: Sequence[Recipe], where: str) -> None:
+def check_channels(source: Source, recipes: Sequence[View], where: str) -> None:
     """Refuses recipes for another number of channels than the images have.
 
     Raises:
       DataError: with what to do.
     """
     for recipe in recipes:
-        if recipe.channels != source.channels:
+        if isinstance(recipe, Recipe) and recipe.channels != source.channels:
             raise DataError(
                 f"images of {where} have {source.channels} channels, and the recipe's mean and std "
                 f"{recipe.channels}: use augment.for_channels(recipes, {source.channels})"

@@ -6,7 +6,7 @@ A name is that of a file, or of a file and one of its presets: "knn", "knn_20", 
     TITLE    what people read
     NEEDS    what it runs on: "features" of every example; "images" in batches and a frozen encoder
              to features; "maps", the same to the maps of its last stage; "encoder", images in
-             batches and an encoder that is trained
+             batches and an encoder that is trained; "pairs", embeddings of both branches of a run
     LABELS   "class" (one integer per example), "several" (present or absent, by class) or "none";
              "class" where it is missing
     PRESETS  records by name; "" is what the file's name alone stands for
@@ -102,11 +102,16 @@ def find(name: Any) -> Protocol:
 
 
 def check_protocol(name: Any) -> None:
-    """Raises UsageError unless the name is of a protocol on features with one class per example."""
+    """Raises UsageError unless a run can end with the protocol of that name.
+
+    Those on features with one class per example, and those on pairs of its branches.
+    """
     try:
         protocol = find(name)
     except UsageError as error:
         raise UsageError(f"evaluate.protocols: {error}") from None
+    if protocol.module.NEEDS == "pairs":
+        return
     if protocol.module.NEEDS != "features" or protocol.labels != "class":
         what = {"several": "several labels per example", "none": "no labels: it is no accuracy"}
         raise UsageError(

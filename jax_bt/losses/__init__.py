@@ -50,5 +50,7 @@ from jax_bt.losses.vicregl import VICRegL as VICRegL
 from jax_bt.losses.vicregl import vicregl as vicregl
 from jax_bt.losses.visreg import VISReg as VISReg
 from jax_bt.losses.visreg import visreg as visreg
+from jax_bt.losses.vse import VSE as VSE
+from jax_bt.losses.vse import vse as vse
 from jax_bt.losses.w_mse import WMSE as WMSE
 from jax_bt.losses.w_mse import w_mse as w_mse

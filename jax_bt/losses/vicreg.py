@@ -3,12 +3,14 @@
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 
 from jax_bt import stats
+from jax_bt.errors import UsageError
 from jax_bt.losses import _checks, _cost
 from jax_bt.losses._correlations import correlations
 from jax_bt.losses._explicit_mesh import on_any_mesh
@@ -36,8 +38,8 @@ def vicreg(
     z_b: Array,
     *more: Array,
     invariance_weight: float | Array = 25.0,
-    variance_weight: float | Array = 25.0,
-    covariance_weight: float | Array = 1.0,
+    variance_weight: float | Array | Sequence[float | Array] = 25.0,
+    covariance_weight: float | Array | Sequence[float | Array] = 1.0,
     gamma: float | Array = 1.0,
     eps: float = 1e-4,
     axis_name: str | None = None,
@@ -64,8 +66,9 @@ def vicreg(
       *more: (n, D) of further views.
       invariance_weight: weight of the invariance. With 0 the views may differ in width (branches
         that share nothing but the batch); the invariance is then returned as 0.
-      variance_weight: weight of the variance.
-      covariance_weight: weight of the covariance.
+      variance_weight: weight of the variance; or one for each view, as unlike branches may need
+        (images and texts, section 5.2).
+      covariance_weight: weight of the covariance, or one for each view.
       gamma: least standard deviation, in the units of the embeddings; with ``normalize="l2"`` in
         units of 1 / sqrt(D), the deviation of unit vectors spread over all dimensions.
       eps: added to the variance under the root.
@@ -141,12 +144,24 @@ def vicreg(
         variances.append(jnp.mean(jnp.maximum(target - _sqrt(variance + eps), 0)))
         covariances.append(off / width**2 if correlation else off / width)
     # The mean over pairs of a sum over a pair's two views is twice the mean over views.
-    variance = sum(variances) / len(views) * (1 if halve_variance else 2)
-    covariance = sum(covariances) / len(views) * 2
-    loss = (
-        invariance_weight * invariance + variance_weight * variance + covariance_weight * covariance
-    )
+    variance, variance_loss = _mean_and_loss(variances, variance_weight, 1 if halve_variance else 2)
+    covariance, covariance_loss = _mean_and_loss(covariances, covariance_weight, 2)
+    loss = invariance_weight * invariance + variance_loss + covariance_loss
     return VICReg(loss, invariance, jnp.asarray(variance), jnp.asarray(covariance))
+
+
+def _mean_and_loss(
+    terms: list[Array], weight: float | Array | Sequence[float | Array], factor: int
+) -> tuple[Array, Array]:
+    """``factor`` times the mean of the views' terms, plain and weighted."""
+    share, zero = factor / len(terms), jnp.zeros((), terms[0].dtype)
+    mean = share * sum(terms, zero)
+    if not isinstance(weight, Sequence):
+        return mean, jnp.asarray(weight * mean)
+    if len(weight) != len(terms):
+        raise UsageError(f"{len(weight)} weights for {len(terms)} views: give one, or one each")
+    each = zip(weight, terms, strict=True)
+    return mean, share * sum((w * term for w, term in each), zero)
 
 
 def _sqrt(x):

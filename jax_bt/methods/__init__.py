@@ -179,6 +179,7 @@ def make_networks(
     *,
     encoder_b: Any = None,
     inputs: tuple[int, ...],
+    inputs_b: tuple[int, ...] | None = None,
     micro_batches: int = 1,
 ) -> Networks:
     """Joins an encoder with the heads of a method.
@@ -189,7 +190,8 @@ def make_networks(
       heads: keywords of the method's ``heads``.
       encoder_b: the encoder of the second branch, which then has heads of its own; None for
         branches that share weights.
-      inputs: shape of one example, (H, W, C).
+      inputs: shape of one view, such as (H, W, C) or (words,).
+      inputs_b: the same of the second branch; None where it takes the same.
       micro_batches: number of sequential parts in which the encoder processes a batch.
 
     Raises:
@@ -204,7 +206,7 @@ def make_networks(
             raise UsageError(f'{name} has no separate branches: use branches="shared"')
         second = _branch(module, name, encoder_b, heads)
         made |= {f"{role}_b": network for role, network in second.items()}
-    return Networks(made, inputs, micro_batches)
+    return Networks(made, inputs, micro_batches, inputs_b)
 
 
 def _branch(module: ModuleType, name: str, encoder: Any, heads: Mapping[str, Any]) -> dict:

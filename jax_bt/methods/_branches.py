@@ -71,7 +71,7 @@ def run(
       networks: encoder, projector and, for a predictor, a head of that name.
       variables: of the trained networks.
       target: variables of the momentum encoder, or () for none.
-      views: (local batch, H, W, 3) each; with separate weights they alternate between branches.
+      views: (local batch, ...) each; with separate weights they alternate between branches.
       stop_gradient: no gradient through the targets; those of a momentum encoder never have one.
 
     Returns:

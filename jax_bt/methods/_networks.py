@@ -40,7 +40,8 @@ class Networks(NamedTuple):
     Attributes:
       modules: Flax modules by name. A name ending in ``_b`` is the second branch's own network;
         without one both branches share weights.
-      inputs: shape of one example, (H, W, C), from which parameters get their shapes.
+      inputs: shape of one view, such as (H, W, C), from which parameters get their shapes.
+      inputs_b: the same of the second branch; None where it takes the same.
       micro_batches: number of sequential parts in which the encoder processes a batch
         (``in_parts``).
       key: of what the encoder draws in this step (drop path), the same on every device; None for
@@ -50,6 +51,7 @@ class Networks(NamedTuple):
     modules: dict[str, Any]
     inputs: tuple[int, ...]
     micro_batches: int = 1
+    inputs_b: tuple[int, ...] | None = None
     key: Array | None = None
 
     def chain(
@@ -71,10 +73,9 @@ class Networks(NamedTuple):
 
     def init(self, key: Array) -> Variables:
         """Draws the variables of every network."""
-        images = jnp.zeros((1, *self.inputs))
         variables: Variables = {"params": {}, "batch_stats": {}}
         for branch in (0, 1):
-            x = images
+            x = jnp.zeros((1, *(self.inputs_b if branch and self.inputs_b else self.inputs)))
             for name, module in self.chain(branch):
                 if name in variables["params"]:  # a network of both branches
                     x = module.apply(_of(variables, name), x, train=False)
@@ -102,7 +103,8 @@ class Networks(NamedTuple):
 
         Args:
           variables: parameters and running statistics of these networks.
-          x: images (local batch, H, W, 3), or what the network ``after`` made of them.
+          x: a view (local batch, ...), such as images (n, H, W, 3), or what the network ``after``
+            made of it.
           branch: 0 or 1; they differ only where the run has separate weights.
           after: see ``chain``.
           until: see ``chain``.
@@ -123,14 +125,18 @@ class Networks(NamedTuple):
             outputs[role] = x
         return outputs, {"params": variables["params"], "batch_stats": running}
 
-    def represent(self, variables: Variables, images: Array) -> Array:
-        """Encodes images with the first branch and running statistics: (N, features)."""
-        return self.modules["encoder"].apply(_of(variables, "encoder"), images, train=False)
+    def represent(self, variables: Variables, x: Array, branch: int = 0) -> Array:
+        """Encodes a view with a branch's running statistics: (N, features)."""
+        return self._frozen(variables, x, branch, "encoder")
 
-    def embed(self, variables: Variables, images: Array) -> Array:
-        """Projects images with the first branch and running statistics: (N, D)."""
-        x = self.represent(variables, images)
-        return self.modules["projector"].apply(_of(variables, "projector"), x, train=False)
+    def embed(self, variables: Variables, x: Array, branch: int = 0) -> Array:
+        """Projects a view with a branch's running statistics: (N, D)."""
+        return self._frozen(variables, x, branch, "projector")
+
+    def _frozen(self, variables: Variables, x: Array, branch: int, until: str) -> Array:
+        for name, module in self.chain(branch, until=until):
+            x = module.apply(_of(variables, name), x, train=False)
+        return x
 
 
 def in_parts(

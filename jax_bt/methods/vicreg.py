@@ -53,6 +53,8 @@ def loss(
     invariance_weight: Weight = 25.0,
     variance_weight: Weight = 25.0,
     covariance_weight: Weight = 1.0,
+    variance_weight_b: Weight | None = None,
+    covariance_weight_b: Weight | None = None,
     gamma: Positive = 1.0,
     eps: Positive = 1e-4,
     form: str = "auto",
@@ -61,12 +63,13 @@ def loss(
     correlation: bool = False,
     precision: str | None = "highest",
 ) -> tuple[Array, Outputs]:
-    """Takes ``losses.vicreg`` of the views; all options but the first are its keywords.
+    """Takes ``losses.vicreg`` of the views; most options are its keywords.
 
     With a predictor, ``stop_gradient`` or a momentum encoder the invariance is the mean over the
     ordered pairs of one view's prediction and another view's target. Variance and covariance stay
-    those of the trained networks' embeddings. ``correlation=True``, ``halve_variance=False`` and
-    ``covariance_weight=200`` are VIbCReg (Lee and Aune 2021, https://arxiv.org/abs/2109.00783).
+    those of the trained networks' embeddings. The weights ending in ``_b`` are those of the second
+    branch's views, where they differ (section 5.2). ``correlation=True``, ``halve_variance=False``
+    and ``covariance_weight=200`` are VIbCReg (Lee and Aune 2021, https://arxiv.org/abs/2109.00783).
     """
     heavy = not correlation and variance_weight <= covariance_weight  # correlations are over D^2
     if invariance_weight != variance_weight or heavy:
@@ -78,8 +81,8 @@ def loss(
         )
     formula = functools.partial(
         losses.vicreg,
-        variance_weight=variance_weight,
-        covariance_weight=covariance_weight,
+        variance_weight=_by_branch(variance_weight, variance_weight_b, len(views)),
+        covariance_weight=_by_branch(covariance_weight, covariance_weight_b, len(views)),
         gamma=gamma,
         eps=eps,
         axis_name=context.axis_name,
@@ -99,3 +102,8 @@ def loss(
             loss=value.loss + invariance_weight * invariance, invariance=invariance
         )
     return value.loss, out.outputs(**value._asdict())
+
+
+def _by_branch(first: float, second: float | None, count: int) -> float | tuple[float, ...]:
+    """The weight of both branches, or one for each view, which they meet in turn."""
+    return first if second is None else tuple((first, second)[i % 2] for i in range(count))

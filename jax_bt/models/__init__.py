@@ -43,6 +43,11 @@ ENCODERS = {
 }
 
 
+def modalities(encoder: Any) -> tuple[str, ...]:
+    """The modalities of the views that an encoder takes: images, where it says nothing."""
+    return getattr(encoder, "modalities", ("image",))
+
+
 def make(name: str, **options: Any) -> Encoder:
     """An encoder by name.
 

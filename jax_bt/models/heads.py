@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax import Array
 
+from jax_bt import stats
 from jax_bt.errors import UsageError
 from jax_bt.models._batch_norm import BatchNorm
 from jax_bt.models._init import linear_uniform
@@ -94,6 +95,7 @@ class MLP(nn.Module):
       output_groups: groups of dimensions which "iterative" whitens, each by itself.
       norm: batch norm after all Linear but the last.
       activation: "relu" or "gelu" (exact, as torch's).
+      unit_input: scale the rows of the input to unit length first, as VSE++ does.
       axis_name: mapped axis whose shards share batch statistics, or None.
       norm_group: consecutive shards that share batch statistics; None for all.
       dtype: of the computation; None takes the wider of input and parameters.
@@ -107,6 +109,7 @@ class MLP(nn.Module):
     output_groups: int = 64
     norm: bool = True
     activation: str = "relu"
+    unit_input: bool = False
     axis_name: str | None = None
     norm_group: int | None = None
     dtype: Any = None
@@ -130,6 +133,7 @@ class MLP(nn.Module):
             raise ValueError("widths is empty: an MLP has at least one layer")
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         over = {"axis_name": self.axis_name, "group_size": self.norm_group}
+        x = stats.l2_normalize(x) if self.unit_input else x
         *hidden, out = self.widths
         for i, width in enumerate(hidden):
             x = Linear(width, use_bias=self.hidden_bias, name=f"linear_{i}", **types)(x)

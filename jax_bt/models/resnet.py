@@ -107,6 +107,8 @@ class ResNet(nn.Module):
     remat: bool = False
     zero_init_residual: bool = True
 
+    modalities = ("image", "waveform")  # of the views that it takes
+
     @property
     def width_out(self) -> int:
         """Width of the pooled features."""

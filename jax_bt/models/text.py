@@ -86,6 +86,8 @@ class TextGRU(nn.Module):
     param_dtype: Any = jnp.float32
     axis_name: str | None = None
 
+    modalities = ("tokens",)  # of the views that it takes
+
     @property
     def width_out(self) -> int:
         """Width of a sentence's vector."""

@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from jax_bt.evaluate import cells
-from jax_bt.report import charts, curves, maps, sheets, style, table
+from jax_bt.report import charts, curves, maps, pairs, sheets, style, table
 
 NAME = "index.html"
 TERMS = ("loss", "invariance", "variance", "covariance", "redundancy")
@@ -144,6 +144,8 @@ def _page(
         parts.append(_table(results))
     if kept := summary.get("checkpoints"):
         parts.append(_checkpoints(kept))
+    if found := summary.get("retrieval"):
+        parts.append(pairs.pair_table(found))
     for name, caption in CAPTIONS.items():
         picture = folder / f"{name}.png"
         if picture.exists():

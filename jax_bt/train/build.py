@@ -26,6 +26,7 @@ def build(
     train_size: int,
     channels: int = 3,
     classes: int | None = None,
+    words: int | None = None,
 ) -> Run:
     """Makes the objects of a run and checks all that can be checked without tracing its step.
 
@@ -35,6 +36,7 @@ def build(
       train_size: examples of the training split.
       channels: of the images.
       classes: of the labels of the training split; None without labels.
+      words: of the vocabulary of the captions; None for the encoder's own.
 
     Returns:
       The run.
@@ -53,13 +55,15 @@ def build(
     module = methods.load(c.method)
     method = Method(module, loss_options=dict(c.loss), target_options=dict(c.target))
     method.check_views(len(data.recipes))
-    encoder, encoder_b = _encoders(c)
+    encoder, encoder_b = _encoders(c, words)
+    inputs = _inputs(data.recipes, encoder, encoder_b)
     networks = methods.make_networks(
         module,
         encoder,
         dict(c.heads),
         encoder_b=encoder_b,
-        inputs=(data.recipes[0].size, data.recipes[0].size, channels),
+        inputs=inputs[0],
+        inputs_b=inputs[1],
         micro_batches=c.micro_batches,
     )
     steps_per_epoch = train_size // c.batch_size
@@ -118,11 +122,11 @@ def read_data(c: ConfigDict) -> Data:
     )
 
 
-def _recipes(c: ConfigDict) -> tuple[tuple[augment.Recipe, ...], str]:
+def _recipes(c: ConfigDict) -> tuple[tuple[augment.View, ...], str]:
     """One recipe per view: those named or built, in turn if the config asks for more views."""
     size = c.data.image_size
     if c.data.built:
-        given = [augment.recipe_from({"size": size, **view}) for view in c.data.built]
+        given = [augment.view_from(view, size) for view in c.data.built]
     else:
         given = augment.recipes(c.data.recipe, size=size)
     count = c.data.views or len(given)
@@ -132,7 +136,29 @@ def _recipes(c: ConfigDict) -> tuple[tuple[augment.Recipe, ...], str]:
     return tuple(given[i % len(given)] for i in range(count)), name
 
 
-def _encoders(c: ConfigDict) -> tuple[Any, Any]:
+def _inputs(
+    recipes: tuple[augment.View, ...], encoder: Any, encoder_b: Any
+) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """Shapes of the views that initialise the branches, which views meet in turn.
+
+    Raises:
+      UsageError: a view of a modality that its branch's encoder does not take, or a first view that
+        is no image.
+    """
+    branches = [encoder] if encoder_b is None else [encoder, encoder_b]
+    for i, recipe in enumerate(recipes):
+        takes = models.modalities(branches[i % len(branches)])
+        if recipe.modality not in takes:
+            raise UsageError(
+                f"view {i} is of modality {recipe.modality!r}, and its encoder takes "
+                f'{" or ".join(map(repr, takes))}: set branches="separate" and encoder_b.name'
+            )
+    if not isinstance(recipes[0], augment.Recipe):
+        raise UsageError("the first view is no image: put it first, it is what is evaluated")
+    return recipes[0].shape, recipes[1].shape if encoder_b is not None else None
+
+
+def _encoders(c: ConfigDict, words: int | None) -> tuple[Any, Any]:
     """The encoder, and the second branch's own where the branches are separate."""
     first = dict(c.encoder)
     if first["dtype"] == "float64" and not jax.config.jax_enable_x64:
@@ -143,10 +169,17 @@ def _encoders(c: ConfigDict) -> tuple[Any, Any]:
         raise UsageError(
             f"{fields}: the branches share one encoder; use --config.branches=separate"
         )
-    encoder = models.make(**first, axis_name=AXIS)
+    encoder = _encoder(first, words)
     if c.branches == "shared":
         return encoder, None
-    return encoder, models.make(**{**first, **own}, axis_name=AXIS)
+    if own.get("name", first["name"]) != first["name"]:  # another encoder has other options
+        first = {"dtype": first["dtype"]}
+    return encoder, _encoder({**first, **own}, words)
+
+
+def _encoder(options: dict[str, Any], words: int | None) -> Any:
+    encoder = models.make(**options, axis_name=AXIS)
+    return encoder.clone(vocabulary=words) if words and hasattr(encoder, "vocabulary") else encoder
 
 
 def _optimizer(
@@ -208,5 +241,6 @@ def _evaluation(c: ConfigDict) -> Evaluation:
         evaluate.check_protocol(protocol)
         if protocols.count(protocol) > 1:
             raise UsageError(f"evaluate.protocols={protocols}: {protocol!r} is there twice")
-    e = c.evaluate
-    return Evaluation(protocols, e.baselines, e.checkpoints, e.batch_size)
+    pairs = tuple(name for name in protocols if evaluate.find(name).module.NEEDS == "pairs")
+    protocols, e = tuple(name for name in protocols if name not in pairs), c.evaluate
+    return Evaluation(protocols, pairs, e.baselines, e.checkpoints, e.batch_size)

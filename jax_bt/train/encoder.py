@@ -236,7 +236,7 @@ def run_of(folder: Any) -> Run:
     record, run = json.loads(recorded.read_text()), json.loads(length.read_text())
     mesh = make_mesh(jax.devices()[:1])
     c = config.of_record(record)
-    known = {name: run["data"][name] for name in ("channels", "classes")}
+    known = {name: run["data"].get(name) for name in ("channels", "classes", "words")}
     return build(c, mesh, train_size=run["data"]["size"], **known)
 
 
@@ -253,6 +253,7 @@ def of_run(run: Run, variables: Variables, step: int) -> Encoder:
         std=tuple(recipe.std),
         eval_fraction=recipe.eval_fraction,
         eval_method=recipe.eval_method,
+        eval_squash=recipe.eval_squash,
         recipe=run.data.recipe,
         method=run.method.name,
         dataset=run.data.name,

@@ -8,7 +8,7 @@ from jax_bt import evaluate, report
 from jax_bt.data import Source
 from jax_bt.methods import Variables
 from jax_bt.report import table
-from jax_bt.train import collapse, encoder, evaluation, export, pictures, workdir
+from jax_bt.train import collapse, encoder, evaluation, export, pairs, pictures, workdir
 from jax_bt.train.evaluation import Features
 from jax_bt.train.history import rate, read, total_seconds
 from jax_bt.train.run import Run
@@ -43,6 +43,7 @@ def finish(
     trained = stages["trained"]
     arrays = {kind: found.arrays for kind, found in features.items()}
     results = evaluate.compare(arrays, protocols=run.evaluation.protocols)
+    retrieved = pairs.scores(run, source, stages)
     lines, checkpoints = read(folder), []
     if run.evaluation.checkpoints and run.evaluation.protocols:
         checkpoints = evaluation.of_checkpoints(run, source, folder / "checkpoints")
@@ -56,6 +57,7 @@ def finish(
         "collapse": collapse.last_verdict(lines, run.method.least_scale),
         "results": results,
         "checkpoints": checkpoints,
+        "retrieval": retrieved,
     }
     page = report.write(
         folder,
@@ -72,7 +74,10 @@ def finish(
     export.leave(encoder.of_run(run, trained, run.total_steps), folder)
     workdir.write_json(folder / "summary.json", summary)  # last: it marks the run as finished
     why = evaluation.why_not(run, source)
-    print(table.text(evaluate.cells(results)) if results else f"not evaluated: {why}")
+    if results or not retrieved:
+        print(table.text(evaluate.cells(results)) if results else f"not evaluated: {why}")
+    if retrieved:
+        print(table.text(report.pair_cells(retrieved)))
     if checkpoints:
         print(table.text(report.checkpoint_cells(checkpoints)))
     if summary["collapse"] in collapse.MEANING:

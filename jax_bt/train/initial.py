@@ -26,7 +26,7 @@ LEAVES = {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_va
 def start(run: Run) -> TrainState:
     """The state of step 0: drawn from the seed, then with the parts of ``init.weights``.
 
-    A second branch and a momentum encoder start from the same weights.
+    A momentum encoder starts from the same weights, and so does a second branch of the same shapes.
 
     Raises:
       WeightsError: the file is not there or unusable, or its shapes are not those of the run.
@@ -56,11 +56,16 @@ def _own(variables: Variables, part: str) -> Variables:
 
 
 def _with(tree: Mapping[str, PyTree], found: Mapping[str, Variables], kind: str) -> PyTree:
-    """The tree by network, with what was found in place of its own, in both branches."""
-    return {
-        name: found[name.removesuffix("_b")][kind] if name.removesuffix("_b") in found else own
-        for name, own in tree.items()
-    }
+    """The tree by network, with what was found in place of its own, in branches of its shapes."""
+
+    def start(name: str, own: PyTree) -> PyTree:
+        part = name.removesuffix("_b")
+        same = part in found and jax.tree.map(np.shape, found[part][kind]) == jax.tree.map(
+            np.shape, own
+        )
+        return found[part][kind] if same else own
+
+    return {name: start(name, own) for name, own in tree.items()}
 
 
 def _read(source: str, parts: tuple[str, ...], encoder: Any) -> dict[str, Variables]:

@@ -15,7 +15,7 @@ from jax_bt.data import Source
 from jax_bt.devices import processes
 from jax_bt.devices.mesh import from_first_process, make_mesh, to_global
 from jax_bt.errors import Stopped, UsageError
-from jax_bt.train import checkpoint, evaluation, initial, levels, speed, workdir
+from jax_bt.train import checkpoint, evaluation, initial, levels, pairs, speed, workdir
 from jax_bt.train.build import build, read_data
 from jax_bt.train.memory import check_fits
 from jax_bt.train.monitor import Monitor
@@ -61,14 +61,16 @@ def train(
         data_dir=reads.data_dir,
         download=reads.download,
     )
+    source = data.prepared(source, reads.recipes, reads.train)
     classes = source.num_classes if source.has_labels(reads.train) else None
     if source.several:  # the classifier beside the encoder takes one class per example
         classes = None
-    shape = {"channels": source.channels, "classes": classes}
+    shape = {"channels": source.channels, "classes": classes, **source.facts}
     run = build(c, mesh, train_size=source.size(reads.train), **shape)
     identity = {**source.fingerprint(reads.train), **shape}
     check_fits(run.abstract()[0], mesh)
     evaluation.check(run, source)
+    pairs.check(run, source)
     terms = run.trace()  # before the folder records a config that cannot be traced
     folder = workdir.path(folder)
     if profile and workdir.remote(folder):
@@ -92,8 +94,11 @@ def train(
                 print(f"this run is finished; its report: {folder / 'report' / 'index.html'}")
             return (workdir.summary(folder) or {}) if first else {}
         if first:
+            for name, text in source.kept.items():
+                workdir.write_whole(folder / name, text)
             print(source.describe())
-            if reason := evaluation.why_not(run, source):  # now, not after a week
+            reason = evaluation.why_not(run, source)
+            if reason and not run.evaluation.pairs:  # now, not after a week
                 print(f"the run will not be evaluated: {reason}")
         compared = levels.levels(run) if first else {}
         if compared:

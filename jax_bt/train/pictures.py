@@ -40,15 +40,17 @@ def of_views(run: Run, source: Source, stages: Mapping[str, Variables]) -> dict[
         recipes=run.data.recipes,
     )
     views = next(batches)["views"]
-    embed = jax.jit(run.networks.embed)
+    embed = jax.jit(run.networks.embed, static_argnums=2)
     correlations, spectra = [], []
     for variables in stages.values():
-        z_a, z_b = (embed(variables, view)[:, :DIMENSIONS] for view in views[:2])
+        z_a, z_b = (
+            embed(variables, view, branch)[:, :DIMENSIONS] for branch, view in enumerate(views[:2])
+        )
         correlations.append(np.asarray(stats.cross_correlation(z_a, z_b)))
         spectra.append(np.asarray(diagnostics.spectrum(z_a)))
     recipe = run.data.recipes[0]
     return {
-        "views": views,
+        "views": [view for view in views if view.ndim == 4],  # those that are pictures
         "mean": recipe.mean,
         "std": recipe.std,
         "correlations": tuple(correlations),

@@ -31,6 +31,7 @@ def write(reads: Data, path: str | os.PathLike[str]) -> float:
     if path.suffix.lower() != ".png" or not path.parent.is_dir():
         raise UsageError(f"--output={path}: give a .png file in a folder that exists")
     source = data.load(reads.name, data_dir=reads.data_dir, download=reads.download)
+    source = data.prepared(source, reads.recipes, reads.train)
     recipes = augment.for_channels(reads.recipes, source.channels)
     batch = min(reads.batch_size, source.size(reads.train), 256)
     options = {"global_batch": batch, "seed": reads.seed, "recipes": recipes}
@@ -39,7 +40,7 @@ def write(reads: Data, path: str | os.PathLike[str]) -> float:
     try:
         report.contact_sheet(
             path,
-            next(batches)["views"],
+            [view for view in next(batches)["views"] if view.ndim == 4],
             mean=recipes[0].mean,
             std=recipes[0].std,
             subtitle=f"{pathlib.Path(reads.name).name[:40]}, {what}",
@@ -63,7 +64,9 @@ def write(reads: Data, path: str | os.PathLike[str]) -> float:
 
 def _counted(recipes: tuple) -> str:
     """How many of which size, as in "2 views of 224 and 6 of 96 pixels"."""
-    counts = list(collections.Counter(recipe.size for recipe in recipes).items())
-    views = [f"{count} views of {size}" for size, count in counts[:1]]
+    images = [recipe for recipe in recipes if recipe.modality == "image"]
+    counts = list(collections.Counter(recipe.size for recipe in images).items())
+    views = [f"{count} view{'s' * (count > 1)} of {size}" for size, count in counts[:1]]
     views += [f"{count} of {size}" for size, count in counts[1:]]
-    return " and ".join(views) + " pixels"
+    others = [f", 1 of {recipe.modality}" for recipe in recipes if recipe not in images]
+    return " and ".join(views) + " pixels" + "".join(others)

@@ -62,6 +62,11 @@ def check(task: Task, names: Sequence[str]) -> list[evaluate.Protocol]:
         source.size(split)
     where = f"{source.name} {task.train}"
     for protocol in found:
+        if protocol.module.NEEDS == "pairs":
+            raise UsageError(
+                f"--protocols: {protocol.name} compares both branches of a run: put it into "
+                "--config.evaluate.protocols of the run"
+            )
         if protocol.labels == "none":
             continue
         for split in (task.train, task.test):

@@ -30,7 +30,7 @@ class Data:
       test: split to evaluate on.
       batch_size: examples per step, over all devices.
       seed: of order and views.
-      recipes: one augmentation recipe per view.
+      recipes: one per view: how it is made.
       recipe: what the recipes are called.
       on_device: whether the compiled step does what follows the crop.
     """
@@ -43,7 +43,7 @@ class Data:
     test: str
     batch_size: int
     seed: int
-    recipes: tuple[augment.Recipe, ...]
+    recipes: tuple[augment.View, ...]
     recipe: str
     on_device: bool
 
@@ -68,9 +68,15 @@ class Initial:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """How a run is evaluated: fields as in ``config.FIELDS``."""
+    """How a run is evaluated: fields as in ``config.FIELDS``.
+
+    Attributes:
+      protocols: those on features.
+      pairs: those on both branches' embeddings.
+    """
 
     protocols: tuple[str, ...]
+    pairs: tuple[str, ...]
     baselines: bool
     checkpoints: bool
     batch_size: int
@@ -178,14 +184,13 @@ class Run:
     def abstract(self) -> tuple[TrainState, dict[str, Any]]:
         """State and batch of a step as shapes, dtypes and shardings: what it is traced for."""
         count = self.data.batch_size
-        dtype = jnp.uint8 if self.data.on_device else jnp.float32
-        channels = self.networks.inputs[2]
 
         def of_batch(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct((count, *shape), dtype, sharding=sharded(self.mesh))
 
         views = tuple(
-            of_batch((recipe.size, recipe.size, channels), dtype) for recipe in self.data.recipes
+            of_batch(recipe.shape, recipe.host_dtype if self.data.on_device else recipe.dtype)
+            for recipe in self.data.recipes
         )
         batch: dict[str, Any] = {"views": views, "index": of_batch((), jnp.uint32)}
         if self.classes is not None:

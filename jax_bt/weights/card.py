@@ -18,6 +18,7 @@ class Card:
       mean, std: subtracted and divided after scaling to [0, 1]; one number per channel.
       eval_fraction: of the centre crop: the short side becomes image_size / eval_fraction.
       eval_method: interpolation, "bilinear" or "bicubic".
+      eval_squash: squeeze the whole image to the square instead.
       recipe: augmentation of the training.
       method, dataset: of the training.
       step: number of updates.
@@ -30,6 +31,7 @@ class Card:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     eval_fraction: float = 0.875
     eval_method: str = "bilinear"
+    eval_squash: bool = False
     recipe: str = ""
     method: str = ""
     dataset: str = ""
@@ -39,7 +41,7 @@ class Card:
     @property
     def evaluation(self) -> Recipe:
         """How an image is cropped and normalised before the encoder sees it."""
-        parts = (CenterCrop(self.eval_fraction, self.eval_method),)
+        parts = (CenterCrop(self.eval_fraction, self.eval_method, self.eval_squash),)
         return Recipe(self.image_size, parts, mean=self.mean, std=self.std)
 
     def to_json(self) -> str:

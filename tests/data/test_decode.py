@@ -116,3 +116,6 @@ def test_pixels_by_kind(tmp_path):
     np.testing.assert_array_equal(pixels(tf.constant(str(path)), "path"), image)
     grey = pixels(tf.constant(image[..., :1]), "image").numpy()
     np.testing.assert_array_equal(grey, np.repeat(image[..., :1], 3, -1))
+    deep = pixels(tf.constant(image[..., :1].astype(np.uint16)), "image").numpy()
+    assert deep.dtype == np.uint16
+    np.testing.assert_array_equal(deep, grey)

@@ -35,6 +35,16 @@ def test_prepared_data_sets_are_names_too(tmp_path):
         names.check("my_photo", tmp_path)
 
 
+def test_arrays_may_lie_where_data_sets_do(tmp_path, monkeypatch):
+    (tmp_path / "pairs.npz").touch()
+    names.check("pairs.npz", tmp_path)
+    assert names.found("pairs.npz", tmp_path) == str(tmp_path / "pairs.npz")
+    with pytest.raises(DataError, match="^no file other.npz: check the path"):
+        names.check("other.npz", tmp_path)
+    monkeypatch.chdir(tmp_path)  # as it stands it comes first
+    assert names.found("pairs.npz", "elsewhere") == "pairs.npz"
+
+
 @pytest.mark.parametrize("name", ["photos/train", "my-photos", "photos 2024", "photos.zip"])
 def test_what_is_no_name_at_all(name, tmp_path):
     with pytest.raises(DataError, match=f"^no data set '{name}': it is neither") as raised:

@@ -137,6 +137,21 @@ def test_widths_may_differ_on_several_devices():
     np.testing.assert_allclose(shards, in_float64(z_a, z_b, invariance_weight=0).loss)
 
 
+@each_form
+def test_each_view_may_have_weights_of_its_own(form):
+    """The terms of one view are those of a loss of that view and itself."""
+    z_a, z_b = views()
+    out = in_float64(z_a, z_b, variance_weight=(3.0, 5.0), covariance_weight=(0.5, 2.0), form=form)
+    own = [formula(z, z) for z in (z_a, z_b)]
+    weighted = [
+        m * v / 4 + n * c / 2 for (_, v, c), m, n in zip(own, (3, 5), (0.5, 2), strict=True)
+    ]
+    np.testing.assert_allclose(out.loss, 25 * out.invariance + sum(weighted))
+    np.testing.assert_allclose(out[1:], in_float64(z_a, z_b, form=form)[1:])
+    with pytest.raises(ValueError, match="3 weights for 2 views: give one, or one each"):
+        losses.vicreg(z_a, z_b, variance_weight=(1.0, 2.0, 3.0))
+
+
 def test_eps_zero_has_no_nan():
     a, b = (np.float32(z) for z in views())
     a[:, 0] = 1

@@ -14,7 +14,7 @@ from jax_bt.models.heads import MLP
 
 from . import formulas, tiny
 
-ALLOW_SEPARATE = ["barlow_twins", "frossl", "imax", "simclr", "vicreg", "w_mse"]
+ALLOW_SEPARATE = ["barlow_twins", "frossl", "imax", "simclr", "vicreg", "vse", "w_mse"]
 
 
 def start(name, **options):
@@ -224,6 +224,19 @@ def test_w_mse_takes_the_mean_over_random_draws_of_sub_batches(monkeypatch):
         np.testing.assert_allclose(value, formulas.w_mse(z, draws.reshape(-1, 8)), rtol=1e-4)
     assert len({rows.tobytes() for rows in drawn[0]}) == 3
     assert (drawn[0] == drawn[1]).all() and (drawn[0] != drawn[2]).any()  # by the step's key
+
+
+def test_vicreg_weighs_the_branches_apart():
+    nets, variables = start("vicreg")
+    z_a, z_b = embeddings(nets, variables)
+    (value, _), _ = loss_and_gradient(
+        "vicreg", nets, variables, variance_weight_b=10.0, covariance_weight_b=3.0
+    )
+    expected = 25 * formulas.invariance(z_a, z_b)
+    # A view beside itself has its terms twice.
+    for z, mu, nu in ((z_a, 25, 1), (z_b, 10, 3)):
+        expected += (mu * formulas.variance(z, z) + nu * formulas.covariance(z, z)) / 2
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
 def test_vicreg_warns_of_weights_that_collapse():

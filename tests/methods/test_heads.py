@@ -26,6 +26,7 @@ EXPECTED = {
     },
     "w_mse": {"projector": "2048-kb-1024-n-kb-64"},
     "imax": {"projector": "2048-k-2048-n-k-2048-n-k-2048-p"},
+    "vse": {"projector": "2048-kb-1024"},
 }
 
 
@@ -49,6 +50,18 @@ def test_heads_are_the_references(name):
     made = methods.load(name).heads(2048)
     widths = {"projector": 2048, "predictor": made["projector"].widths[-1], "prototypes": 128}
     assert {role: described(head, widths[role]) for role, head in made.items()} == EXPECTED[name]
+
+
+def test_vses_head_takes_unit_rows_and_a_tower_as_wide_has_none():
+    (head,) = methods.load("vse").heads(6, projector=(4,)).values()
+    x = jax.random.normal(jax.random.key(0), (3, 6))
+    variables = head.init(jax.random.key(1), x)
+    linear = variables["params"]["linear_0"]
+    unit = x / jnp.linalg.norm(x, axis=1, keepdims=True)
+    expected = unit @ linear["kernel"] + linear["bias"]
+    assert jnp.allclose(head.apply(variables, x), expected, atol=1e-6)
+    (none,) = methods.load("vse").heads(4, projector=(4,)).values()
+    assert isinstance(none, models.heads.Identity) and none.width_out == 4
 
 
 def test_simclr_without_norm_has_biases():

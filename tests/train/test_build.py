@@ -11,8 +11,8 @@ from jax_bt.errors import UsageError
 from jax_bt.train import build, memory
 
 
-def made(c, devices=1):
-    return build.build(c, make_mesh(jax.devices()[:devices]), train_size=1297)
+def made(c, devices=1, **found):
+    return build.build(c, make_mesh(jax.devices()[:devices]), train_size=1297, **found)
 
 
 def set_field(c, name, value):
@@ -151,6 +151,73 @@ def test_a_word_that_does_not_fit_is_refused_with_what_would(name, value, answer
     set_field(c, name, value)
     with pytest.raises(UsageError, match=answer):
         made(c).trace()
+
+
+def test_retrieval_is_apart_from_the_protocols_on_features():
+    c = config.digits()
+    c.evaluate.protocols = ("knn", "retrieval", "linear")
+    assert made(c).evaluation.protocols == ("knn", "linear")
+    assert made(c).evaluation.pairs == ("retrieval",)
+
+
+IMAGE, TEXT = {"base": "digits"}, {"modality": "tokens", "length": 6}
+
+
+def of_images_and_texts():
+    c = config.smoke(config.digits("vicreg"))
+    c.branches, c.encoder_b.name, c.encoder_b.features = "separate", "gru_text", 12
+    c.data.built = (IMAGE, TEXT)
+    return c
+
+
+def test_an_encoder_per_branch_with_its_own_options():
+    c = of_images_and_texts()
+    c.encoder.dtype = "bfloat16"
+    networks = made(c, words=9).networks
+    image, text = networks.modules["encoder"], networks.modules["encoder_b"]
+    assert (text.vocabulary, text.features, text.layers) == (9, 12, 1)
+    assert text.dtype == image.dtype == "bfloat16" and image.stem == "cifar"
+    assert (networks.inputs, networks.inputs_b) == ((8, 8, 3), (6,))
+    assert made(c).networks.modules["encoder_b"].vocabulary == 10_000  # the encoder's own
+    c.encoder_b.name, c.data.built = "resnet_small", (IMAGE, IMAGE)
+    c.encoder_b.features, c.encoder_b.stem = None, "imagenet"  # the same encoder, otherwise alike
+    other = made(c).networks.modules["encoder_b"]
+    assert other == image.clone(stem="imagenet")
+
+
+@pytest.mark.parametrize(
+    ("changes", "answer"),
+    [
+        ({"branches": "shared", "encoder_b.name": None}, "view 1 is of modality 'tokens', and its"),
+        (
+            {"data.built": (IMAGE, IMAGE)},
+            "view 1 is of modality 'image', and its encoder takes 'to",
+        ),
+        ({"data.built": (IMAGE, TEXT, TEXT, IMAGE)}, "view 2 is of modality 'tokens'"),
+        ({"data.built": (IMAGE, {"modality": "smell"})}, "'smell' is not known; there are: image"),
+        (
+            {"data.built": (IMAGE, TEXT | {"size": 3})},
+            "tokens: there is no field 'size'; there are",
+        ),
+        ({"data.built": (IMAGE, TEXT | {"length": 0})}, "tokens: length must be at least 1, got 0"),
+        ({"encoder_b.stem": "cifar"}, "gru_text: option 'stem' is not one of vocabulary"),
+        (
+            {"encoder.name": "gru_text", "data.built": (TEXT, TEXT)},
+            "the first view is no image: put it first",
+        ),
+    ],
+)
+def test_views_that_their_branch_cannot_take_are_refused(changes, answer):
+    c = of_images_and_texts()
+    if "encoder.name" in changes:
+        with c.unlocked():
+            c.encoder.remat = c.encoder.stem = None
+    for name, value in changes.items():
+        set_field(c, name, value)
+    if changes.get("branches") == "shared":
+        c.encoder_b.features = None
+    with pytest.raises(UsageError, match=answer):
+        made(c)
 
 
 @pytest.mark.parametrize(

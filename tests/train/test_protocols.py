@@ -150,6 +150,7 @@ def test_the_encoder_is_trained_on_listed_examples_alone(task, tmp_path):
     [
         ({}, ["knnn"], UsageError, "no protocol 'knnn': choose from finetune, knn"),
         ({}, ["voc07_svm"], UsageError, "needs several labels per example"),
+        ({}, ["retrieval"], UsageError, "retrieval compares both branches of a run"),
         ({}, ["linear_99"], UsageError, "draws 99 labels per class"),
         ({"train": "trian"}, ["knn"], DataError, "no split 'trian'"),
     ],

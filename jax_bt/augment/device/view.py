@@ -6,6 +6,7 @@ depend on the number of devices. The recipes and the choices are those of the ho
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,11 +32,11 @@ _HUE_AT = tuple(order.index(_HUE) for order in ORDERS)
 _OTHERS = tuple(tuple(k for k in order if k != _HUE) for order in ORDERS)
 
 
-def views(crops: Sequence[Array], index: Array, recipes: Sequence[Recipe], key: Array) -> tuple:
+def views(crops: Sequence[Array], index: Array, recipes: Sequence[Any], key: Array) -> tuple:
     """The augmented views of a batch.
 
     Args:
-      crops: per view, uint8 (N, S, S, C) from `host_view`.
+      crops: per view, uint8 (N, S, S, C) from `host_view`; views of texts are ready.
       index: int (N,), the examples' indices in the data set.
       recipes: one per view.
       key: of the seed and the epoch: `jax.random.fold_in(jax.random.key(seed), epoch)`.
@@ -50,6 +51,8 @@ def views(crops: Sequence[Array], index: Array, recipes: Sequence[Recipe], key: 
         raise ValueError(f"device augmentation: got {len(crops)} crops for {len(recipes)} recipes")
     return tuple(
         view(crop, index, recipe, jax.random.fold_in(key, number))
+        if isinstance(recipe, Recipe)
+        else crop
         for number, (crop, recipe) in enumerate(zip(crops, recipes, strict=True))
     )
 

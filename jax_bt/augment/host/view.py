@@ -98,7 +98,7 @@ def finish_view(crop: tf.Tensor, recipe: Recipe, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _colour(images: tf.Tensor) -> tf.Tensor:
-    return tf.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
+    return tf.concat([images] * 3, axis=-1) if images.shape[-1] == 1 else images
 
 
 def _crop(

@@ -3,7 +3,7 @@
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ def from_arrays(
     name: str = "arrays",
     class_names: Sequence[str] | None = None,
     mix_slices: bool = True,
+    columns: Mapping[str, Mapping[str, np.ndarray]] | None = None,
 ) -> Source:
     """A data set from arrays in memory.
 
@@ -37,12 +38,15 @@ def from_arrays(
       class_names: by label.
       mix_slices: whether slices such as ``train[:50%]`` are taken from a fixed random order, so
         that those of arrays sorted by class hold all classes.
+      columns: further arrays by name and split, (N, ...) of the split's N images, such as
+        {"captions": {"train": texts}}. Texts are (N,) or (N, captions), "" for none.
 
     Returns:
       A Source with one split per entry.
 
     Raises:
-      DataError: a shape, dtype or range that is none of the above, or too few class names.
+      DataError: a shape, dtype or range that is none of the above, too few class names, or a
+        column of another length than its images, or that a split lacks.
     """
     images, labels = {}, {}
     for split, value in arrays.items():
@@ -74,7 +78,27 @@ def from_arrays(
         class_names=class_names,
         channels=channels.pop(),
         unlabelled=images.keys() - labels.keys(),
+        columns=_columns(columns or {}, {s: len(x) for s, x in images.items()}, name),
     )
+
+
+def _columns(
+    columns: Mapping[str, Mapping[str, np.ndarray]], sizes: Mapping[str, int], name: str
+) -> dict[str, Callable[[str], np.ndarray]]:
+    """What gives each column of a split; texts always with an axis of captions."""
+    found: dict[str, Callable[[str], np.ndarray]] = {}
+    for column, arrays in columns.items():
+        own = {}
+        for split, size in sizes.items():
+            array = np.asarray(arrays.get(split, ()))
+            if len(array) != size:
+                raise DataError(
+                    f"{column} of {name}, split {split!r}: {len(array)} for {size} images; give "
+                    "one entry per image"
+                )
+            own[split] = array[:, None] if array.dtype.kind in "UO" and array.ndim == 1 else array
+        found[column] = own.__getitem__
+    return found
 
 
 def _array(images: Any, where: str) -> np.ndarray:
@@ -164,8 +188,9 @@ def load_npz(path: str) -> Source:
     """A data set from an ``.npz`` file, local or remote.
 
     The file holds ``train_images`` and, where known, ``train_labels`` (and so on for every other
-    split), or just ``images`` and ``labels`` for one split named train; ``class_names`` may be
-    added. ``x`` and ``y`` are understood as well, and the split may come last: ``x_train``.
+    split), or just ``images`` and ``labels`` for one split named train; ``class_names`` and
+    captions (``train_captions``, or ``captions``) may be added. ``x`` and ``y`` are understood as
+    well, and the split may come last: ``x_train``.
 
     Raises:
       DataError: unreadable, or without images.
@@ -180,7 +205,7 @@ def load_npz(path: str) -> Source:
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f"{path} cannot be read as .npz: {error}") from None
     by_lower = {key.lower(): key for key in stored}
-    arrays = {}
+    arrays, captions = {}, {}
     for key, images in stored.items():
         match = _IMAGES.fullmatch(key)
         if match is None:
@@ -189,14 +214,23 @@ def load_npz(path: str) -> Source:
         words = (before, _LABELS[what.lower()], after)
         label_key = by_lower.get("_".join(filter(None, words)).lower())
         labels = None if label_key is None else stored[label_key]
-        arrays["_".join(filter(None, (before, after))).lower() or "train"] = (images, labels)
+        split = "_".join(filter(None, (before, after))).lower() or "train"
+        arrays[split] = (images, labels)
+        own = by_lower.get("_".join(filter(None, (before, "captions", after))).lower())
+        if own is not None:
+            captions[split] = stored[own]
     if not arrays:
         raise DataError(
             f"{path} holds no images: expected 'images', 'x', '<split>_images' or 'x_<split>', "
             f"found {', '.join(stored) or 'nothing'}"
         )
     names = stored.get(by_lower.get("class_names", ""))
-    return from_arrays(arrays, name=path, class_names=None if names is None else list(names))
+    return from_arrays(
+        arrays,
+        name=path,
+        class_names=None if names is None else list(names),
+        columns={"captions": captions} if captions else None,
+    )
 
 
 def load_digits() -> Source:

@@ -1,5 +1,6 @@
 """A data set: its named splits, and what is known of them before any image is read."""
 
+import copy
 import dataclasses
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,8 +26,17 @@ class Source:
       several: whether an example has several labels, one per class: 1 present, 0 absent, -1
         difficult objects only.
       unlabelled: the splits without labels, in a data set that has some.
+      columns: by name, what gives an array of a whole split: (size, ...), in the order of its
+        examples. Captions are (size, captions) texts, "" for none.
       notes: lines about what was passed over, for `describe`.
+
+    Attributes:
+      facts: numbers that networks need and `jax_bt.data.prepared` has found, such as "words".
+      kept: by name, the text files that a run keeps in its folder, such as a vocabulary.
     """
+
+    facts: Mapping[str, int] = {}
+    kept: Mapping[str, str] = {}
 
     def __init__(
         self,
@@ -39,6 +49,7 @@ class Source:
         channels: int = 3,
         several: bool = False,
         unlabelled: Collection[str] = (),
+        columns: Mapping[str, Callable[[str], np.ndarray]] | None = None,
         notes: Sequence[str] = (),
     ):
         self.name = name
@@ -50,6 +61,8 @@ class Source:
         self._open_split = open_split
         self._unlabelled = frozenset(unlabelled if num_classes else sizes)
         self._notes = tuple(notes)
+        self._columns = dict(columns or {})
+        self._arrays: dict[tuple[str, str], np.ndarray] = {}
         self._opened: dict[str, Split | StreamRecords] = {}
         self._selected: dict[str, Records | StreamRecords] = {}
 
@@ -75,6 +88,7 @@ class Source:
             parts[-1] += ", several labels per image"
         if self.channels != 3:
             parts.append(f"{self.channels} channels")
+        parts += [name for name in self._columns if "/" not in name]  # not what was derived
         return "\n".join((f"{self.name}: {', '.join(parts)}", *self._notes))
 
     def size(self, split: str) -> int:
@@ -102,12 +116,62 @@ class Source:
         Returns:
           {"size": number of examples, "names": 16 hexadecimal digits}. Of a folder the paths of
           the images enter, of arrays a sample of the pixels and all labels, of a TFDS data set its
-          version and its number of examples and bytes.
+          version and its number of examples and bytes; beside them all further columns.
         """
         digest = hashlib.blake2b(digest_size=8)
         for name, start, stop in splits.parse(split, self._sizes, self.name):
             digest.update(f"{name}[{start}:{stop}]".encode() + self._open(name).identity())
+        for name in sorted(name for name in self._columns if "/" not in name):  # not the derived
+            column = self.column(split, name)
+            text = "\n".join(column.ravel()).encode() if column.dtype.kind in "UO" else b""
+            digest.update(f"{name} {column.shape} ".encode() + (text or column.tobytes()))
         return {"size": self.size(split), "names": digest.hexdigest()}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the arrays beside images and labels."""
+        return tuple(self._columns)
+
+    def column(self, split: str, name: str) -> np.ndarray:
+        """An array of a split beside images and labels, (size, ...) by example index.
+
+        Raises:
+          DataError: no such split or column.
+        """
+        if name not in self._columns:
+            has = ", ".join(self._columns) or "images and labels alone"
+            raise DataError(f"{self.name} has no {name!r}: it has {has}")
+        if (split, name) not in self._arrays:
+            parts = [
+                self._columns[name](of)[_members(self._open(of), start, stop)]
+                for of, start, stop in splits.parse(split, self._sizes, self.name)
+            ]
+            self._arrays[split, name] = _stacked(parts)
+        return self._arrays[split, name]
+
+    def with_column(
+        self,
+        name: str,
+        of: str,
+        function: Callable[[np.ndarray], np.ndarray],
+        *,
+        facts: Mapping[str, int],
+        kept: Mapping[str, str],
+    ) -> "Source":
+        """The same data set with a further column.
+
+        Args:
+          name: of the new column.
+          of: the column that it is made of.
+          function: (size, ...) array of that column to (size, ...), example by example.
+          facts, kept: to be added to those of the data set.
+        """
+        other = copy.copy(self)
+        made = self._columns[of]
+        other._columns = {**self._columns, name: lambda split: function(made(split))}
+        other._arrays = {}
+        other.facts, other.kept = {**self.facts, **facts}, {**self.kept, **kept}
+        return other
 
     def records(self, split: str) -> Records | StreamRecords:
         """The examples of a split or slice, fetched by index.
@@ -145,7 +209,22 @@ class Source:
         return self._opened[name]
 
 
-def _members(records: Split, start: int, stop: int) -> np.ndarray:
+def _stacked(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """The arrays one after the other; the second axis, such as captions, padded to the longest."""
+    if len(parts) == 1:
+        return parts[0]
+    if parts[0].ndim == 1:
+        return np.concatenate(parts)
+    most = max(part.shape[1] for part in parts)
+    padded = []
+    for part in parts:
+        empty = "" if part.dtype.kind in "UO" else 0
+        shape = (len(part), most - part.shape[1], *part.shape[2:])
+        padded.append(np.concatenate([part, np.full(shape, empty, part.dtype)], axis=1))
+    return np.concatenate(padded)
+
+
+def _members(records: Split | StreamRecords, start: int, stop: int) -> np.ndarray:
     """The indices of a slice, increasing."""
     if (start, stop) == (0, records.size) or (mixed := records.slice_order()) is None:
         return np.arange(start, stop)

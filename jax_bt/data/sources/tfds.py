@@ -1,5 +1,6 @@
 """Opens data sets prepared by TensorFlow Datasets."""
 
+import functools
 import os
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import tensorflow_datasets as tfds
 from jax_bt.data.damaged import reason
 from jax_bt.data.decode import decode
 from jax_bt.data.options import pipeline_options, worker_count
+from jax_bt.data.sources import tfds_captions
 from jax_bt.data.sources.base import Source
 from jax_bt.data.sources.records import ABSENT, DIFFICULT, PRESENT, UNLABELLED, ArrayRecords
 from jax_bt.data.sources.tfds_files import open_builder, unreadable
@@ -187,6 +189,13 @@ def load_tfds(
     count = max(info.splits[s].num_examples for s in info.splits)
     as_pixels = small and None not in size and count * int(np.prod(size)) <= MEMORY_LIMIT
 
+    @functools.cache
+    def captions(split: str) -> np.ndarray:
+        stored = (RandomAccessRecords if random_access else _stream)(builder, split, labels)
+        if isinstance(stored, StreamRecords):
+            return tfds_captions.of_stream(builder, stored)
+        return tfds_captions.of_random_access(stored._data)
+
     def open_split(split: str):
         stored = (RandomAccessRecords if random_access else _stream)(builder, split, labels)
         if as_pixels:
@@ -208,6 +217,7 @@ def load_tfds(
         num_classes=kind.num_classes if kind else None,
         class_names=tuple(kind.names) if kind and kind.names else None,
         several=labels.several,
+        columns={"captions": captions} if tfds_captions.has_captions(features) else None,
     )
 
 

@@ -1,0 +1,36 @@
+"""Reads a view of any modality from a config's description."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jax_bt.augment.parts import Recipe
+from jax_bt.augment.recipes import recipe_from
+from jax_bt.augment.tokens import Tokens, tokens_from
+from jax_bt.augment.waveform import Waveform, waveform_from
+from jax_bt.errors import UsageError
+
+View = Recipe | Tokens | Waveform
+MODALITIES = {"image": recipe_from, "tokens": tokens_from, "waveform": waveform_from}
+
+
+def view_from(description: Mapping[str, Any], size: int) -> View:
+    """The view that a config describes: of an image, or of its ``modality``.
+
+    `{"base": "barlow", "view": 1}` is a view of an image (``recipe_from``),
+    `{"modality": "tokens", "length": 24}` one of its captions (``Tokens``), `{"modality":
+    "waveform", "length": 65536}` one of its sound (``Waveform``). A spectrogram is an image.
+
+    Args:
+      description: of one view.
+      size: side of an image's view in pixels, where the description has none.
+
+    Raises:
+      UsageError: an unknown modality, or what its own reader refuses.
+    """
+    given = dict(description)
+    modality = given.pop("modality", "image")
+    if modality not in MODALITIES:
+        raise UsageError(f"modality {modality!r} is not known; there are: {', '.join(MODALITIES)}")
+    if modality == "image":
+        given = {"size": size, **given}
+    return MODALITIES[modality](given)
