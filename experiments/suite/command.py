@@ -123,7 +123,7 @@ def train(row: str, seed: int, key: str, record: dict[str, Any], folder: str) ->
     scores: dict[str, dict[str, float]] = {}
     for found in summary["results"]:
         scores.setdefault(found["features"], {})[found["protocol"]] = found["top1"]
-    for found in summary["retrieval"]:
+    for found in summary.get("retrieval", ()):  # runs of earlier releases have none
         if found["layer"] != "representation":  # embeddings, and chance
             named = {title: found.get(key) for key, title in pairs.COLUMNS.items()}
             scores.setdefault(found["features"], {}).update(named)
