@@ -1,7 +1,7 @@
-"""VSE++'s loss on emoji: drawings beside their names and keywords, minutes on a laptop.
+"""VSE0, VSE++'s loss over all negatives, on emoji: drawings beside names, minutes on a laptop.
 
-Over all negatives of the batch (VSE0). With the hardest ones alone, from random weights, the loss
-of a run of ours stayed near 2 x 128 x 0.2: that of embeddings that are all one point.
+With the hardest negatives alone, from random weights, the loss of a run of ours stayed near
+2 x 128 x 0.2, that of embeddings that are all one point.
 
 python experiments/vicreg_table3/prepare.py --from=DATA --data_dir=DIR
 python -m jax_bt.main --config=configs/vse_emoji.py --config.data.data_dir=DIR

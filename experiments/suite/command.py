@@ -97,8 +97,9 @@ def _runs(jobs: list[tuple], count: int):
     if count == 1:
         yield from (train(*job) for job in jobs)
         return
+    # Workers of a few runs each: the compiled programs of all would fill the memory.
     spawn = multiprocessing.get_context("spawn")
-    with futures.ProcessPoolExecutor(count, mp_context=spawn) as pool:
+    with futures.ProcessPoolExecutor(count, mp_context=spawn, max_tasks_per_child=4) as pool:
         for done in futures.as_completed([pool.submit(train, *job) for job in jobs]):
             yield done.result()
 
@@ -140,7 +141,7 @@ def train(
         scores.setdefault(found["features"], {})[found["protocol"]] = found["top1"]
     if curves:
         result["curves"] = {name: _points(entry.history, name) for name in curves}
-    for found in summary["retrieval"]:
+    for found in summary.get("retrieval", ()):  # runs of earlier releases have none
         if found["layer"] != "representation":  # embeddings, and chance
             named = {title: found.get(key) for key, title in pairs.COLUMNS.items()}
             scores.setdefault(found["features"], {}).update(named)

@@ -1,4 +1,4 @@
-"""Pairs of images and captions that a small network tells apart, and a config for them."""
+"""Images beside captions, and beside sounds, that small networks tell apart; configs for them."""
 
 import numpy as np
 
@@ -7,6 +7,7 @@ from jax_bt import config, data
 COLORS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200), "grey": (90,) * 3}
 SIDES = ("left", "right")
 LENGTH = 5
+SAMPLES = 64
 
 
 def arrays(count, seed=0):
@@ -46,4 +47,22 @@ def of_pairs(method="vicreg"):
     c.checkpoint.every_steps = 2
     c.evaluate.protocols = ("retrieval",)
     c.evaluate.baselines = True
+    return c
+
+
+def source_of_sounds(count=64):
+    """The images, each beside a tone as high as its colour's place in the list."""
+    images, _ = arrays(count)
+    time, random = np.arange(3 * SAMPLES), np.random.default_rng(2)
+    tones = 8000 * np.sin(time * (0.2 + 0.3 * (np.arange(count) % 4)[:, None]))
+    waves = np.round(tones + 500 * random.normal(size=tones.shape)).astype(np.int16)
+    return data.from_arrays({"train": images}, columns={"waveform": {"train": waves}})
+
+
+def of_sounds(method="vicreg"):
+    """A small ResNet beside one in one dimension."""
+    c = of_pairs(method)
+    c.data.built = (c.data.built[0], {"modality": "waveform", "length": SAMPLES})
+    c.encoder_b.name, c.encoder_b.embedding, c.encoder_b.features = "resnet_small", None, 8
+    c.evaluate.protocols = ()
     return c

@@ -185,6 +185,14 @@ def test_an_encoder_per_branch_with_its_own_options():
     assert other == image.clone(stem="imagenet")
 
 
+def test_views_of_the_device_leave_captions_as_they_are():
+    c = of_images_and_texts()
+    c.data.device_augment = True
+    run = made(c, words=9)
+    assert [view.dtype for view in run.abstract()[1]["views"]] == ["uint8", "int32"]
+    assert run.trace()[0] == "loss"
+
+
 @pytest.mark.parametrize(
     ("changes", "answer"),
     [

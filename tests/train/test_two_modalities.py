@@ -1,4 +1,4 @@
-"""A ResNet on images beside a GRU on captions: any number of devices, stopped and continued."""
+"""Images beside captions, and beside sounds: any number of devices, stopped and continued."""
 
 import itertools
 import json
@@ -15,14 +15,18 @@ from jax_bt.devices.mesh import make_mesh, to_global
 from jax_bt.train import build, checkpoint
 from jax_bt.train.loop import step_input, train
 
-METHODS = ["vicreg", "barlow_twins"]
+KINDS = {
+    "captions, VICReg": (pairs.of_pairs("vicreg"), pairs.source),
+    "captions, Barlow Twins": (pairs.of_pairs("barlow_twins"), pairs.source),
+    "sounds, VICReg": (pairs.of_sounds("vicreg"), pairs.source_of_sounds),
+}
 
 
-def run_of(method, devices):
-    c = pairs.of_pairs(method)
+def run_of(kind, devices):
+    c, source = KINDS[kind]
     c.optimizer.name, c.optimizer.learning_rate = "sgd", 0.16  # moves by the gradient itself
     reads = build.read_data(c)
-    source = data.prepared(pairs.source(), reads.recipes, reads.train)
+    source = data.prepared(source(), reads.recipes, reads.train)
     return build.build(c, make_mesh(jax.devices()[:devices]), train_size=64, **source.facts), source
 
 
@@ -43,11 +47,11 @@ def trained(run, source, steps, start=0, state=None):
     return state, losses
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_one_device_and_eight_train_alike(method):
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_device_and_eight_train_alike(kind):
     """Sums over shards round otherwise, by 1e-7, which three steps magnify."""
-    one, losses = trained(*run_of(method, 1), 3)
-    eight, losses_8 = trained(*run_of(method, 8), 3)
+    one, losses = trained(*run_of(kind, 1), 3)
+    eight, losses_8 = trained(*run_of(kind, 8), 3)
     assert np.ptp(losses) > 1e-3
     np.testing.assert_allclose(losses_8, losses, rtol=1e-4)
     one, eight = (jax.tree.leaves((s.params, s.batch_stats)) for s in (one, eight))
@@ -55,8 +59,9 @@ def test_one_device_and_eight_train_alike(method):
         np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-4)
 
 
-def test_resuming_is_bitwise_the_same(tmp_path):
-    run, source = run_of("vicreg", 1)
+@pytest.mark.parametrize("kind", ["captions, VICReg", "sounds, VICReg"])
+def test_resuming_is_bitwise_the_same(kind, tmp_path):
+    run, source = run_of(kind, 1)
     whole, losses = trained(run, source, 4)
     half, first = trained(run, source, 2)
     with checkpoint.opened(epath.Path(tmp_path)) as manager:
