@@ -51,6 +51,8 @@ from jax_bt.losses.tico import TiCo as TiCo
 from jax_bt.losses.tico import tico as tico
 from jax_bt.losses.vicreg import VICReg as VICReg
 from jax_bt.losses.vicreg import vicreg as vicreg
+from jax_bt.losses.vicregl import VICRegL as VICRegL
+from jax_bt.losses.vicregl import vicregl as vicregl
 from jax_bt.losses.visreg import VISReg as VISReg
 from jax_bt.losses.visreg import visreg as visreg
 from jax_bt.losses.w_mse import WMSE as WMSE

@@ -19,7 +19,7 @@ def test_every_snippet_runs_after_those_before_it():
 
 def test_functions_and_fields_exist():
     rows = re.findall(r"^\| `(\w+)\([^|]*\| ([^|]*) \|", PAGE.read_text(), re.MULTILINE)
-    assert len(rows) == 10
+    assert len(rows) == 11
     for function, fields in rows:
         record = typing.get_type_hints(getattr(losses, function))["return"]
         assert record._fields == ("loss", *re.findall(r"`(\w+)`", fields))

@@ -29,7 +29,7 @@ from jax.sharding import PartitionSpec as P
 
 from jax_bt import losses, stats
 
-SIZES = {"N": 16, "D": 8, "K": 6, "C": 3, "M": 12}
+SIZES = {"N": 16, "D": 8, "K": 6, "C": 3, "M": 12, "H": 3, "W": 2, "L": 2}
 
 
 @dataclasses.dataclass(frozen=True)
