@@ -32,6 +32,11 @@ from jax_bt.losses.mmcr import MMCR as MMCR
 from jax_bt.losses.mmcr import mmcr as mmcr
 from jax_bt.losses.nt_xent import NTXent as NTXent
 from jax_bt.losses.nt_xent import nt_xent as nt_xent
+from jax_bt.losses.obow import Bags as Bags
+from jax_bt.losses.obow import OBoW as OBoW
+from jax_bt.losses.obow import bags_of_words as bags_of_words
+from jax_bt.losses.obow import new_words as new_words
+from jax_bt.losses.obow import obow as obow
 from jax_bt.losses.sela_v2 import Parts as Parts
 from jax_bt.losses.sela_v2 import SeLaV2 as SeLaV2
 from jax_bt.losses.sela_v2 import equal_parts as equal_parts

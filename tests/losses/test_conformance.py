@@ -96,6 +96,6 @@ def test_every_published_loss_is_found():
     assert found >= {
         "barlow_twins", "vicreg", "byol", "simsiam", "nt_xent", "info_nce", "info_nce_in_batch",
         "swav", "w_mse", "imax", "lejepa", "visreg", "frossl", "mmcr", "tico", "cor_info_max",
-        "tcr", "mixed_barlow_twins", "mec", "direct_clr", "deepcluster_v2", "sela_v2",
+        "tcr", "mixed_barlow_twins", "mec", "direct_clr", "deepcluster_v2", "obow", "sela_v2",
     }  # fmt: skip
     assert all(callable(getattr(losses, name)) for name in found)
