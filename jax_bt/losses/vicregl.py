@@ -136,10 +136,8 @@ def vicregl(
     # Two kinds of matches are summed, their two directions averaged.
     local = [2 * _mean(list(terms)) for terms in zip(*found, strict=True)]
 
-    weights = (invariance_weight, variance_weight, covariance_weight)
-
-    def weighted(*terms: Array) -> Array:
-        return sum(weight * term for weight, term in zip(weights, terms, strict=True))
+    def weighted(inv: Array, var: Array, cov: Array) -> Array:
+        return invariance_weight * inv + variance_weight * var + covariance_weight * cov
 
     loss = alpha * weighted(invariance, variance, covariance) + (1 - alpha) * weighted(*local)
     return VICRegL(loss, invariance, variance, covariance, *local)
@@ -149,7 +147,7 @@ def _checked(views: list[tuple[Array, Array, Array]], axis_name: str | None):
     """Embeddings (n, D), maps (n, k, C) and places (n, k, 2) of the views, widened."""
     names = ["_a", "_b", *(f" of view {i}" for i in range(2, len(views)))]
     given = {f"z{name}": z for name, (z, _, _) in zip(names, views, strict=True)}
-    z = _checks.embeddings(axis_name=axis_name, minimum=2, **given)
+    z = _checks.embeddings(axis_name=axis_name, minimum=2, same_width=True, **given)
     maps, places = [], []
     for name, (_, m, p) in zip(names, views, strict=True):
         m = _checks.floating(f"maps{name}", m, "N H W C")
@@ -213,4 +211,4 @@ def _spread(
 
 
 def _mean(values: list[Array]) -> Array:
-    return sum(values) / len(values)
+    return jnp.mean(jnp.stack(values), axis=0)

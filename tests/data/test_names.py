@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -73,7 +72,7 @@ def test_what_may_be_there_passes(name, tmp_path):
 
 
 def test_tensorflow_is_not_imported():
-    """It takes seconds; this takes one, most of it for JAX."""
+    """It takes seconds."""
     code = (
         "import sys\n"
         "from jax_bt.data import names\n"
@@ -81,11 +80,9 @@ def test_tensorflow_is_not_imported():
         "except names.DataError as error: print(error)\n"
         "print('tensorflow' in sys.modules)"
     )
-    start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True
     )
     message, imported = done.stdout.splitlines()
     assert "close names: cifar10" in message
     assert imported == "False"
-    assert time.perf_counter() - start < 30  # a loaded machine; 1 s on an idle one
