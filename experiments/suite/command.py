@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import hashlib
 import json
 import math
 import multiprocessing
@@ -149,6 +150,8 @@ def train(
         **result,
         "collapse": summary["collapse"],
         "seconds": round(summary["seconds"], 1),
+        "images_per_second": round(summary["images_per_second"]),
+        "encoder": hashlib.sha256((path / "encoder.safetensors").read_bytes()).hexdigest()[:16],
         "effective_rank": ranks,
         "scores": scores,
     }

@@ -59,6 +59,19 @@ SCALES = {
             "evaluate.protocols": ("knn_20", "linear"),
         },
     ),
+    # The CIFAR-10 configs themselves, for 20 epochs: minutes on a GPU, a day on two cores.
+    "resnet18": Scale(
+        "cifar10",
+        ("knn", "linear"),
+        50_000,
+        {
+            "epochs": 20,
+            "optimizer.warmup_epochs": 1,
+            "encoder.dtype": "bfloat16",
+            "evaluate.every": 1,
+            "evaluate.checkpoints": False,
+        },
+    ),
     "imagenet": Scale("r50", (), 1_281_167, {}, written=True),
     # Images beside captions: vicreg_table3/prepare.py makes the data.
     "emoji": Scale("emoji", RECALLS, 1_529, {}),
@@ -85,7 +98,7 @@ class Row:
       config: the configs that it starts from, without their scale: "barlow" for barlow_digits,
         barlow_cifar10 and barlow_r50.
       changes: fields that differ from them, at every scale.
-      digits, cifar, imagenet, emoji, terms, coco: fields that differ at one scale; None where it
+      digits, cifar, resnet18, imagenet, emoji, terms, coco: fields that differ at one scale; None where it
         has no such row.
       baselines: whether its runs evaluate raw pixels and the untrained encoder too, at the small
         scales; one row of a table is enough.
@@ -98,6 +111,7 @@ class Row:
     changes: Changes = dataclasses.field(default_factory=dict)
     digits: Changes | None = dataclasses.field(default_factory=dict)
     cifar: Changes | None = dataclasses.field(default_factory=dict)
+    resnet18: Changes | None = None
     imagenet: Changes | None = dataclasses.field(default_factory=dict)
     emoji: Changes | None = None
     terms: Changes | None = None
@@ -113,14 +127,14 @@ class Plot:
     """A figure: a metric over the rows' ``x``, one line per series.
 
     Attributes:
-      label: of the x axis.
+      label: of the x axis; None: the figure has the curves of every row alone.
       metric: a protocol's top-1; of several rows at one place the figure has the best.
       log: whether the x axis is logarithmic.
       curves: metrics of the log, with their titles, drawn over the steps below: of each series the
         rows with the largest ``x``.
     """
 
-    label: str
+    label: str | None = None
     metric: str = "linear_5"
     log: bool = False
     curves: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -22,26 +22,28 @@ def draw(declared: Table, results: Results, path: pathlib.Path) -> None:
     """Writes the figure; rows without a run leave a gap."""
     plot = declared.plot
     assert plot is not None
-    placed = [row for row in declared.rows if row.x is not None]
     series: dict[str, list[Row]] = {}
-    for row in placed:
-        series.setdefault(row.series, []).append(row)
+    for row in declared.rows:
+        if row.x is not None or plot.label is None:
+            series.setdefault(row.series or row.name, []).append(row)
     looks = dict(zip(series, COLORS, strict=False))
-    height = TOP + LINE * (1 + len(plot.curves))
-    figure = style.figure_with(height, declared.title, f"{evaluate.title(plot.metric)}, top-1 %")
-    axes = style.axes_at(figure, 0.8, TOP, style.WIDTH - 1.2, PANEL)
-    for name, rows in series.items():
-        points = best([(row.x, scores(results, row, plot.metric)) for row in rows])
-        if points:
-            x, mean, deviation = zip(*points, strict=True)
-            axes.errorbar(x, mean, deviation, color=looks[name], marker="o", ms=4, capsize=3)
-    _label(axes, plot)
-    for i, (curve, title) in enumerate(plot.curves.items(), start=1):
+    panels = len(plot.curves) + (plot.label is not None)
+    subtitle = f"{evaluate.title(plot.metric)}, top-1 %" if plot.label else ""
+    figure = style.figure_with(TOP + LINE * panels, declared.title, subtitle)
+    if plot.label:
+        axes = style.axes_at(figure, 0.8, TOP, style.WIDTH - 1.2, PANEL)
+        for name, rows in series.items():
+            points = best([(row.x, scores(results, row, plot.metric)) for row in rows])
+            if points:
+                x, mean, deviation = zip(*points, strict=True)
+                axes.errorbar(x, mean, deviation, color=looks[name], marker="o", ms=4, capsize=3)
+        _label(axes, plot)
+    for i, (curve, title) in enumerate(plot.curves.items(), start=panels - len(plot.curves)):
         axes = style.axes_at(figure, 0.8, TOP + LINE * i, style.WIDTH - 1.2, PANEL)
         axes.set_title(title, loc="left", size=10, weight="bold", color=style.INK, pad=7)
         axes.set_xlabel("step", color=style.MUTED, size=9)
         for name, rows in series.items():
-            longest = max(rows, key=lambda row: row.x)
+            longest = max(rows, key=lambda row: row.x or 0)
             for run in of(results, longest):
                 if points := run.get("curves", {}).get(curve):
                     axes.plot(*np.transpose(points), color=looks[name], lw=1.4, alpha=0.85)

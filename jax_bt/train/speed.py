@@ -1,6 +1,8 @@
 """Says how fast the devices could take the steps of a run, by their published peak."""
 
+import jax
 from jax.sharding import Mesh
+from jaxlib import _jax
 
 from jax_bt.train.run import Run
 
@@ -38,10 +40,16 @@ def peak_rate(run: Run) -> float | None:
 
     Returns:
       None if the peak is not known, or the step is a loop over micro-batches, of which XLA counts
-      one.
+      one, or if JAX_PLATFORMS leaves out the CPU.
     """
     each = peak(run.mesh)
     if each is None or run.networks.micro_batches > 1:
         return None
-    operations = run.train_step.lower(*run.abstract()).cost_analysis()["flops"]
-    return run.data.batch_size * each / operations
+    # ``Lowered.cost_analysis`` counts for programs of CPUs alone: GPUs and TPUs are plugins, whose
+    # clients cannot. The count needs no device, so the CPU's client makes it for all.
+    program = run.train_step.lower(*run.abstract()).compiler_ir("hlo").as_hlo_module()
+    try:
+        client = jax.local_devices(backend="cpu")[0].client
+    except RuntimeError:
+        return None
+    return run.data.batch_size * each / _jax.hlo_module_cost_analysis(client, program)["flops"]
