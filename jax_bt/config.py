@@ -559,7 +559,9 @@ def smoke(c: ConfigDict) -> ConfigDict:
     c.steps = 4
     c.batch_size = 16
     if c.data.name != "digits":
-        c.data.name, c.data.train, c.data.test = "jax_bt_smoke", "train", "test"
+        c.data.name, c.data.test = "jax_bt_smoke", "test"
+        thirds = "train[:33%]+train[33%:66%]+train[66%:]"
+        c.data.train = thirds if "+" in c.data.train else "train"
         c.data.image_size = 32
     toys = {"vit": "vit_toy_patch4", "convnext": "convnext_toy"}
     c.encoder.name = toys.get(c.encoder.name.partition("_")[0], "resnet_small")
