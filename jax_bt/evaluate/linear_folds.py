@@ -31,7 +31,7 @@ class Folds(Preset):
       max_iter: most iterations of L-BFGS; stopping there is an answer, not an error.
     """
 
-    costs: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0, 1000.0)
+    costs: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
     max_iter: int = 1000
 
 
@@ -67,7 +67,7 @@ def linear_folds(
     y: ArrayLike,
     fold: ArrayLike,
     *,
-    costs: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0, 1000.0),
+    costs: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0),
     max_iter: int = 1000,
 ) -> dict[str, Any]:
     """Accuracy of linear classifiers that are each tested on the fold that they have not seen.
@@ -112,7 +112,7 @@ def linear_folds(
                     f"without the folds {number} and {left_out} there is only the class "
                     f"{inner[0]}; a probe needs at least two"
                 )
-        train_x, test_x = scaled(x[seen], x[~seen])
+        train_x, test_x = _turned(*scaled(x[seen], x[~seen]))
         search = GridSearchCV(
             LogisticRegression(max_iter=max_iter), {"C": costs}, cv=LeaveOneGroupOut()
         )
@@ -123,3 +123,14 @@ def linear_folds(
         found.append({"fold": int(number), "top1": top1, "cost": float(search.best_params_["C"])})
     scores = [one["top1"] for one in found]
     return {"top1": float(np.mean(scores)), "std": float(np.std(scores, ddof=1)), "folds": found}
+
+
+def _turned(train_x: np.ndarray, test_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same features in the space of the training rows, where it has fewer dimensions.
+
+    The best w lies in it, and a rotation changes neither |w| nor w . x.
+    """
+    if train_x.shape[1] <= len(train_x):
+        return train_x, test_x
+    basis, _ = np.linalg.qr(train_x.T)
+    return train_x @ basis, test_x @ basis
