@@ -233,13 +233,6 @@ FIELDS = (
         "train a linear classifier beside the encoder, which does not notice; labelled data only",
     ),
     Field("evaluate.train", str, None, "split whose labels the probes see; None: data.train"),
-    Field(
-        "evaluate.branch_b",
-        False,
-        None,
-        "evaluate the second branch's encoder too, alone and beside the first's; with "
-        'branches="separate"',
-    ),
     Field("evaluate.baselines", False, None, "evaluate raw pixels and the untrained encoder too"),
     Field(
         "evaluate.checkpoints",
@@ -587,7 +580,6 @@ def esc10(method: str = "vicreg") -> ConfigDict:
     c.heads.projector = (256, 256, 256)
     c.optimizer.warmup_epochs = 5.0
     c.evaluate.protocols = ("linear_folds",)
-    c.evaluate.branch_b = True
     c.evaluate.checkpoints = False
     return c
 

@@ -94,18 +94,6 @@ class Frames:
             made[i, :, lowest : lowest + band] = 0
         return made
 
-    def whole(self, spectrograms: np.ndarray) -> np.ndarray:
-        """What is evaluated: all frames as they are.
-
-        Args:
-          spectrograms: (B, T, bands), as of ``draw``.
-
-        Returns:
-          (B, T, bands) float32 in [0, 1].
-        """
-        self._check(spectrograms)
-        return _unit(spectrograms)
-
     def for_channels(self, channels: int) -> "Frames":
         """Itself: the channels are those of images."""
         return self

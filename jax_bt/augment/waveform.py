@@ -71,17 +71,6 @@ class Waveform:
             found[i, :, 0] = sounds[i, start : start + self.length] * (gain[i] / 32768)
         return found
 
-    def whole(self, sounds: np.ndarray) -> np.ndarray:
-        """What is evaluated: all samples as they are.
-
-        Args:
-          sounds: (B, T) int16 samples.
-
-        Returns:
-          (B, T, 1) float32, full scale 1.
-        """
-        return sounds[..., None].astype(np.float32) / 32768
-
     def for_channels(self, channels: int) -> "Waveform":
         """Itself: the channels are those of images."""
         return self

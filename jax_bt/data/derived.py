@@ -22,7 +22,8 @@ def prepared(source: Source, recipes: Sequence[View], split: str) -> Source:
 
     Returns:
       The same data set, with a column of word numbers where a view is of captions, and one of
-      sequences where a view is of a spectrogram's frames. Its ``facts`` hold the number of "words", and ``kept`` the vocabulary as a text file.
+      sequences where a view is of a spectrogram's frames. Its ``facts`` hold the number of "words",
+      and ``kept`` the vocabulary as a text file.
 
     Raises:
       DataError: no such column, or one that holds no text, or an example without a caption; for

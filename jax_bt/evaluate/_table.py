@@ -13,10 +13,6 @@ KINDS = {
     "raw_pixels": "raw pixels",
     "untrained": "untrained encoder",
     "trained": "trained encoder",
-    "untrained_b": "untrained encoder of branch b",
-    "trained_b": "trained encoder of branch b",
-    "untrained_both": "untrained encoders side by side",
-    "trained_both": "trained encoders side by side",
 }
 
 

@@ -83,7 +83,7 @@ def build(
         data=data,
         initial=_initial(c),
         checkpoints=Checkpoints(**c.checkpoint),
-        evaluation=_evaluation(c, data.recipes),
+        evaluation=_evaluation(c),
         total_steps=total_steps,
         examples=train_size,
         steps_per_epoch=steps_per_epoch,
@@ -234,8 +234,8 @@ def _initial(c: ConfigDict) -> Initial:
     return Initial(c.init.weights, c.init.parts)
 
 
-def _evaluation(c: ConfigDict, recipes: tuple[augment.View, ...]) -> Evaluation:
-    """Raises UsageError for a protocol that does not exist or is named twice, or no branch b."""
+def _evaluation(c: ConfigDict) -> Evaluation:
+    """Raises UsageError for a protocol that does not exist or is named twice."""
     protocols = c.evaluate.protocols
     for protocol in protocols:
         evaluate.check_protocol(protocol)
@@ -243,8 +243,4 @@ def _evaluation(c: ConfigDict, recipes: tuple[augment.View, ...]) -> Evaluation:
             raise UsageError(f"evaluate.protocols={protocols}: {protocol!r} is there twice")
     pairs = tuple(name for name in protocols if evaluate.find(name).module.NEEDS == "pairs")
     protocols, e = tuple(name for name in protocols if name not in pairs), c.evaluate
-    if e.branch_b and c.branches == "shared":
-        raise UsageError("evaluate.branch_b: there is one branch; use --config.branches=separate")
-    if e.branch_b and isinstance(recipes[1], augment.Tokens):
-        raise UsageError("evaluate.branch_b: views of texts are for protocols of pairs")
-    return Evaluation(protocols, pairs, e.branch_b, e.baselines, e.checkpoints, e.batch_size)
+    return Evaluation(protocols, pairs, e.baselines, e.checkpoints, e.batch_size)

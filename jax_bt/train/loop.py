@@ -15,7 +15,7 @@ from jax_bt.data import Source
 from jax_bt.devices import processes
 from jax_bt.devices.mesh import from_first_process, make_mesh, to_global
 from jax_bt.errors import Stopped, UsageError
-from jax_bt.train import checkpoint, evaluation, initial, levels, pairs, second, speed, workdir
+from jax_bt.train import checkpoint, evaluation, initial, levels, pairs, speed, workdir
 from jax_bt.train.build import build, read_data
 from jax_bt.train.memory import check_fits
 from jax_bt.train.monitor import Monitor
@@ -106,7 +106,6 @@ def train(
         untrained, state = _steps(run, source, folder, profile and first)
         stages = {"untrained": untrained, "trained": state.variables}
         evaluated = evaluation.features(run, source, stages)
-        evaluated |= second.features(run, source, stages, evaluated)
         if not first:
             return {}
         from jax_bt.train.finish import finish  # matplotlib: the first step need not wait for it

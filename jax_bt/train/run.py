@@ -73,12 +73,10 @@ class Evaluation:
     Attributes:
       protocols: those on features.
       pairs: those on both branches' embeddings.
-      branch_b: whether the second branch is evaluated too.
     """
 
     protocols: tuple[str, ...]
     pairs: tuple[str, ...]
-    branch_b: bool
     baselines: bool
     checkpoints: bool
     batch_size: int
@@ -174,11 +172,6 @@ class Run:
     def represent(self) -> Callable[[Variables, jax.Array], jax.Array]:
         """(variables, normalised images) -> representations, compiled once per shape."""
         return jax.jit(self.networks.represent)
-
-    @functools.cached_property
-    def represent_b(self) -> Callable[[Variables, jax.Array], jax.Array]:
-        """(variables, views) -> representations of the second branch, compiled once per shape."""
-        return jax.jit(functools.partial(self.networks.represent, branch=1))
 
     def trace(self) -> tuple[str, ...]:
         """Traces the step, so that what does not fit together shows before a run has begun.
