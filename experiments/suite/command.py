@@ -8,12 +8,15 @@ import multiprocessing
 import os
 import pathlib
 import sys
+import time
+from collections.abc import Callable
 from concurrent import futures
 from typing import Any
 
 import jax
 import tqdm
 from etils import epath
+from ml_collections import ConfigDict
 
 from jax_bt import config
 from jax_bt.devices import cache
@@ -75,11 +78,12 @@ def _main(table: Table, args: argparse.Namespace) -> None:
             build(c, mesh, train_size=SCALES[args.scale].train_size)  # mistakes before long work
             key = identity(c)
             folder = workdir / args.scale / f"{key}_{seed}"
-            folders.append(f"{row.name}={folder}")
+            if row.computed is None:
+                folders.append(f"{row.name}={folder}")
             if (row.name, seed, key) in {(r["row"], r["seed"], r["config"]) for r in results}:
                 continue
             record = json.loads(c.to_json_best_effort())
-            jobs.append((row.name, seed, key, record, str(folder), curves))
+            jobs.append((row.name, seed, key, record, str(folder), curves, row.computed))
     output.mkdir(parents=True, exist_ok=True)
     for result in tqdm.tqdm(_runs(jobs, args.jobs), total=len(jobs), unit="run", disable=not jobs):
         same = (result["row"], result["seed"])
@@ -111,6 +115,7 @@ def train(
     record: dict[str, Any],
     folder: str,
     curves: tuple[str, ...] = (),
+    computed: Callable[[ConfigDict], dict[str, float]] | None = None,
 ) -> dict[str, Any]:
     """One run, or what its folder holds of it; what it prints goes to FOLDER.log.
 
@@ -119,11 +124,14 @@ def train(
       record: of its config.
       folder: of the run.
       curves: metrics of the log that the result holds as well, as [step, value].
+      computed: gives the scores in place of a run.
 
     Returns:
       What a line of results.json holds.
     """
     cache.keep_programs()
+    if computed is not None:
+        return _of_function(row, seed, key, computed, config.of_record(record))
     path = epath.Path(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {"row": row, "seed": seed, "config": key}
@@ -151,6 +159,19 @@ def train(
         "seconds": round(summary["seconds"], 1),
         "effective_rank": ranks,
         "scores": scores,
+    }
+
+
+def _of_function(row, seed, key, computed, c: ConfigDict) -> dict[str, Any]:
+    """What a line of results.json holds of a row without a run."""
+    start = time.perf_counter()
+    return {
+        "row": row,
+        "seed": seed,
+        "config": key,
+        "collapse": "none",
+        "scores": {"trained": computed(c)},
+        "seconds": round(time.perf_counter() - start, 1),
     }
 
 
