@@ -55,6 +55,16 @@ def test_equals_loops_by_hand(seed):
     assert 45 < found["top1"] < 95  # neither chance nor trivial
 
 
+def test_more_features_than_examples():
+    """They are turned into the space of the training rows, where the answer is the same."""
+    x, y, fold = given(per_fold=6, width=60, noise=0.4)
+    found = evaluate.linear_folds(x, y, fold, costs=COSTS)
+    scores, chosen = by_hand(x, y, fold)
+    assert [f["top1"] for f in found["folds"]] == pytest.approx(scores, abs=1e-9)
+    assert [f["cost"] for f in found["folds"]] == chosen
+    assert 45 < found["top1"] < 95
+
+
 def test_a_fold_is_never_tested_by_a_probe_that_saw_it():
     """Features that name the example: all is learned, and other folds get nothing of it."""
     _, y, fold = given()
