@@ -25,7 +25,7 @@ RATE, EPOCHS, BATCH = 0.05, 60, 64
 def supervised(c: ConfigDict) -> dict[str, float]:
     """The first branch's encoder, trained with the labels from random weights, one run per fold.
 
-    Its views are those of the first branch. The score is of the last epoch, since the best one would
+    Its views are those of the first branch. The score is that of the last epoch: the best one would
     be chosen by the labels of the test fold.
     """
     source, folds, scores = data.load(c.data.name, c.data.data_dir), c.data.train.split("+"), []

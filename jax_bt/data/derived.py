@@ -42,7 +42,8 @@ def _sequences(images: np.ndarray) -> np.ndarray:
     """(N, T, bands) of spectrograms (N, bands, T, 1)."""
     if images.shape[-1] != 1:
         raise DataError(
-            f"frames are made of spectrograms of one channel, and the images have {images.shape[-1]}"
+            "frames are made of spectrograms of one channel, and the images have "
+            f"{images.shape[-1]}"
         )
     return np.ascontiguousarray(images[..., 0].transpose(0, 2, 1))
 

@@ -1,4 +1,4 @@
-"""Views of a spectrogram as a sequence: which stretch, how loud, what is masked, what is refused."""
+"""Views of a spectrogram as a sequence: which stretch, how loud, masked where, and refusals."""
 
 import numpy as np
 import pytest
