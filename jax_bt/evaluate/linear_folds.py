@@ -113,7 +113,7 @@ def linear_folds(
                     f"{inner[0]}; a probe needs at least two"
                 )
         train_x, test_x = _turned(*scaled(x[seen], x[~seen]))
-        search = GridSearchCV(
+        search: Any = GridSearchCV(
             LogisticRegression(max_iter=max_iter), {"C": costs}, cv=LeaveOneGroupOut()
         )
         with warnings.catch_warnings():
