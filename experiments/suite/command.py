@@ -101,11 +101,14 @@ def _runs(jobs: list[tuple], count: int):
     if count == 1:
         yield from (train(*job) for job in jobs)
         return
-    # Workers of a few runs each: the compiled programs of all would fill the memory.
-    spawn = multiprocessing.get_context("spawn")
-    with futures.ProcessPoolExecutor(count, mp_context=spawn, max_tasks_per_child=4) as pool:
-        for done in futures.as_completed([pool.submit(train, *job) for job in jobs]):
-            yield done.result()
+    # New workers after a few runs: the compiled programs of all would fill the memory. Not by
+    # max_tasks_per_child, with which a pool can end up waiting without a worker (CPython 115634).
+    spawn, few = multiprocessing.get_context("spawn"), 4 * count
+    for start in range(0, len(jobs), few):
+        with futures.ProcessPoolExecutor(count, mp_context=spawn) as pool:
+            these = [pool.submit(train, *job) for job in jobs[start : start + few]]
+            for done in futures.as_completed(these):
+                yield done.result()
 
 
 def train(
