@@ -25,6 +25,7 @@ SIZES = {
     "emoji.npz": 1529,
     "coco_captions": 113287,
     "ESC-50-master": 1600,
+    "esc10.npz": 400,
 }
 
 
@@ -52,6 +53,7 @@ def test_config_builds(path):
         "emoji": 128,
         "coco": 2048,
         "esc50": 512,
+        "esc10": 128,
     }
     assert run.networks.modules["encoder"].width_out == widths[size]
     method = VARIANTS.get(stem, stem.removesuffix("_vit"))
@@ -68,7 +70,7 @@ def test_smoke_step_fits_together(path):
     state, batch = run.abstract()
     assert sorted(state.params) == sorted(run.networks.modules)
     # But for recipe and optimiser the steps of the small ones are those of the large one.
-    if path.stem.endswith(("_cifar10", "_digits", "_emoji")):
+    if path.stem.endswith(("_cifar10", "_digits", "_emoji", "_esc10")):
         return
     after, metrics = jax.eval_shape(run.train_step, state, batch)
     assert jax.tree.structure(after) == jax.tree.structure(state)

@@ -9,12 +9,15 @@ import multiprocessing
 import os
 import pathlib
 import sys
+import time
+from collections.abc import Callable
 from concurrent import futures
 from typing import Any
 
 import jax
 import tqdm
 from etils import epath
+from ml_collections import ConfigDict
 
 from jax_bt import config
 from jax_bt.devices import cache
@@ -76,11 +79,12 @@ def _main(table: Table, args: argparse.Namespace) -> None:
             build(c, mesh, train_size=SCALES[args.scale].train_size)  # mistakes before long work
             key = identity(c)
             folder = workdir / args.scale / f"{key}_{seed}"
-            folders.append(f"{row.name}={folder}")
+            if row.computed is None:
+                folders.append(f"{row.name}={folder}")
             if (row.name, seed, key) in {(r["row"], r["seed"], r["config"]) for r in results}:
                 continue
             record = json.loads(c.to_json_best_effort())
-            jobs.append((row.name, seed, key, record, str(folder), curves))
+            jobs.append((row.name, seed, key, record, str(folder), curves, row.computed))
     output.mkdir(parents=True, exist_ok=True)
     for result in tqdm.tqdm(_runs(jobs, args.jobs), total=len(jobs), unit="run", disable=not jobs):
         same = (result["row"], result["seed"])
@@ -98,11 +102,14 @@ def _runs(jobs: list[tuple], count: int):
     if count == 1:
         yield from (train(*job) for job in jobs)
         return
-    # Workers of a few runs each: the compiled programs of all would fill the memory.
-    spawn = multiprocessing.get_context("spawn")
-    with futures.ProcessPoolExecutor(count, mp_context=spawn, max_tasks_per_child=4) as pool:
-        for done in futures.as_completed([pool.submit(train, *job) for job in jobs]):
-            yield done.result()
+    # New workers after a few runs: the compiled programs of all would fill the memory. Not by
+    # max_tasks_per_child, with which a pool can end up waiting without a worker (CPython 115634).
+    spawn, few = multiprocessing.get_context("spawn"), 4 * count
+    for start in range(0, len(jobs), few):
+        with futures.ProcessPoolExecutor(count, mp_context=spawn) as pool:
+            these = [pool.submit(train, *job) for job in jobs[start : start + few]]
+            for done in futures.as_completed(these):
+                yield done.result()
 
 
 def train(
@@ -112,6 +119,7 @@ def train(
     record: dict[str, Any],
     folder: str,
     curves: tuple[str, ...] = (),
+    computed: Callable[[ConfigDict], dict[str, float]] | None = None,
 ) -> dict[str, Any]:
     """One run, or what its folder holds of it; what it prints goes to FOLDER.log.
 
@@ -120,11 +128,14 @@ def train(
       record: of its config.
       folder: of the run.
       curves: metrics of the log that the result holds as well, as [step, value].
+      computed: gives the scores in place of a run.
 
     Returns:
       What a line of results.json holds.
     """
     cache.keep_programs()
+    if computed is not None:
+        return _of_function(row, seed, key, computed, config.of_record(record))
     path = epath.Path(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {"row": row, "seed": seed, "config": key}
@@ -154,6 +165,19 @@ def train(
         "encoder": hashlib.sha256((path / "encoder.safetensors").read_bytes()).hexdigest()[:16],
         "effective_rank": ranks,
         "scores": scores,
+    }
+
+
+def _of_function(row, seed, key, computed, c: ConfigDict) -> dict[str, Any]:
+    """What a line of results.json holds of a row without a run."""
+    start = time.perf_counter()
+    return {
+        "row": row,
+        "seed": seed,
+        "config": key,
+        "collapse": "none",
+        "scores": {"trained": computed(c)},
+        "seconds": round(time.perf_counter() - start, 1),
     }
 
 

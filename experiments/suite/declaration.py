@@ -5,7 +5,7 @@ import hashlib
 import json
 import pathlib
 import runpy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -86,6 +86,9 @@ SCALES = {
         },
     ),
     "coco": Scale("coco", (), 113_287, {}, written=True),
+    # Sounds: vicreg_table6/prepare.py makes the data of the small one.
+    "esc10": Scale("esc10", ("linear_folds",), 400, {}),
+    "esc50": Scale("esc50", (), 1_600, {}, written=True),
 }
 
 
@@ -98,8 +101,10 @@ class Row:
       config: the configs that it starts from, without their scale: "barlow" for barlow_digits,
         barlow_cifar10 and barlow_r50.
       changes: fields that differ from them, at every scale.
-      digits, cifar, resnet18, imagenet, emoji, terms, coco: fields that differ at one scale; None where it
-        has no such row.
+      digits, cifar, resnet18, imagenet, emoji, terms, coco, esc10, esc50: fields that differ at one
+        scale; None where it has no such row.
+      computed: a function of the config to scores by protocol, in place of a run: of a row that is
+        no pretraining.
       baselines: whether its runs evaluate raw pixels and the untrained encoder too, at the small
         scales; one row of a table is enough.
       published: the paper's numbers by the table's ``published``.
@@ -116,6 +121,9 @@ class Row:
     emoji: Changes | None = None
     terms: Changes | None = None
     coco: Changes | None = None
+    esc10: Changes | None = None
+    esc50: Changes | None = None
+    computed: Callable[[ConfigDict], dict[str, float]] | None = None
     baselines: bool = False
     published: Sequence[str | float] = ()
     series: str = ""

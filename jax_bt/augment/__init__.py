@@ -5,6 +5,7 @@ same parts. The host applies them in `jax_bt.augment.host.view`, the device in `
 """
 
 from jax_bt.augment import device
+from jax_bt.augment.frames import Frames
 from jax_bt.augment.parts import (
     PARTS,
     Affine,
@@ -31,6 +32,7 @@ __all__ = [
     "CenterCrop",
     "Crop",
     "Flip",
+    "Frames",
     "Grayscale",
     "Jitter",
     "Noise",

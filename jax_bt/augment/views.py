@@ -3,14 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jax_bt.augment.frames import Frames, frames_from
 from jax_bt.augment.parts import Recipe
 from jax_bt.augment.recipes import recipe_from
 from jax_bt.augment.tokens import Tokens, tokens_from
 from jax_bt.augment.waveform import Waveform, waveform_from
 from jax_bt.errors import UsageError
 
-View = Recipe | Tokens | Waveform
-MODALITIES = {"image": recipe_from, "tokens": tokens_from, "waveform": waveform_from}
+View = Recipe | Tokens | Waveform | Frames
+MODALITIES = {
+    "image": recipe_from,
+    "tokens": tokens_from,
+    "waveform": waveform_from,
+    "frames": frames_from,
+}
 
 
 def view_from(description: Mapping[str, Any], size: int) -> View:
@@ -18,7 +24,8 @@ def view_from(description: Mapping[str, Any], size: int) -> View:
 
     `{"base": "barlow", "view": 1}` is a view of an image (``recipe_from``),
     `{"modality": "tokens", "length": 24}` one of its captions (``Tokens``), `{"modality":
-    "waveform", "length": 65536}` one of its sound (``Waveform``). A spectrogram is an image.
+    "waveform", "length": 65536}` one of its sound (``Waveform``). A spectrogram is an image, and
+    `{"modality": "frames", "length": 128}` a view of it as a sequence (``Frames``).
 
     Args:
       description: of one view.

@@ -22,5 +22,6 @@ from jax_bt.evaluate.knn import knn_several as knn_several
 from jax_bt.evaluate.linear import MOST_EXAMPLES as MOST_EXAMPLES
 from jax_bt.evaluate.linear import few_labels as few_labels
 from jax_bt.evaluate.linear import linear_probe as linear_probe
+from jax_bt.evaluate.linear_folds import linear_folds as linear_folds
 from jax_bt.evaluate.rankme import rankme as rankme
 from jax_bt.evaluate.retrieval import retrieval as retrieval

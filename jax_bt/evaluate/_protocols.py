@@ -6,7 +6,8 @@ A name is that of a file, or of a file and one of its presets: "knn", "knn_20", 
     TITLE    what people read
     NEEDS    what it runs on: "features" of every example; "images" in batches and a frozen encoder
              to features; "maps", the same to the maps of its last stage; "encoder", images in
-             batches and an encoder that is trained; "pairs", embeddings of both branches of a run
+             batches and an encoder that is trained; "pairs", embeddings of both branches of a run;
+             "folds", features of one split with the number of the fold that each example is of
     LABELS   "class" (one integer per example), "several" (present or absent, by class) or "none";
              "class" where it is missing
     PRESETS  records by name; "" is what the file's name alone stands for
@@ -30,6 +31,7 @@ from jax_bt.errors import UsageError
 from jax_bt.evaluate._presets import Preset
 
 PACKAGE = __name__.rpartition(".")[0]
+OF_FEATURES = ("features", "folds")
 
 
 class Protocol(NamedTuple):
@@ -50,17 +52,26 @@ class Protocol(NamedTuple):
         """What an example's label is: "class", "several" or "none"."""
         return getattr(self.module, "LABELS", "class")
 
-    def check(self, *, examples: int, counts: np.ndarray | None = None, where: str = "") -> None:
+    def check(
+        self,
+        *,
+        examples: int,
+        counts: np.ndarray | None = None,
+        where: str = "",
+        folds: int = 1,
+    ) -> None:
         """Raises UsageError if the protocol cannot take such a labelled data set.
 
         Args:
           examples: number of labelled examples.
           counts: (classes,) examples of each class; None where unknown.
           where: the data set and split, for the message.
+          folds: parts of the split; looked at by protocols that need folds.
         """
         check = getattr(self.module, "check", None)
+        more = {"folds": folds} if self.module.NEEDS == "folds" else {}
         if check is not None:
-            check(self, examples=examples, counts=counts, where=where)
+            check(self, examples=examples, counts=counts, where=where, **more)
 
 
 @functools.cache
@@ -104,7 +115,8 @@ def find(name: Any) -> Protocol:
 def check_protocol(name: Any) -> None:
     """Raises UsageError unless a run can end with the protocol of that name.
 
-    Those on features with one class per example, and those on pairs of its branches.
+    Those on features with one class per example, over folds or not, and those on pairs of its
+    branches.
     """
     try:
         protocol = find(name)
@@ -112,7 +124,7 @@ def check_protocol(name: Any) -> None:
         raise UsageError(f"evaluate.protocols: {error}") from None
     if protocol.module.NEEDS == "pairs":
         return
-    if protocol.module.NEEDS != "features" or protocol.labels != "class":
+    if protocol.module.NEEDS not in OF_FEATURES or protocol.labels != "class":
         what = {"several": "several labels per example", "none": "no labels: it is no accuracy"}
         raise UsageError(
             f"evaluate.protocols: {name!r} needs {what.get(protocol.labels, protocol.module.NEEDS)}"
@@ -125,5 +137,5 @@ def _of_features() -> list[str]:
     return [
         name
         for name, module in zip(names(), modules, strict=True)
-        if module.NEEDS == "features" and getattr(module, "LABELS", "class") == "class"
+        if module.NEEDS in OF_FEATURES and getattr(module, "LABELS", "class") == "class"
     ]

@@ -20,6 +20,7 @@ def compare(
     features: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]],
     *,
     protocols: Sequence[str] = ("knn", "linear", "linear_1", "linear_5", "linear_10"),
+    folds: ArrayLike | None = None,
     mesh: Mesh | None = None,
 ) -> list[dict[str, Any]]:
     """Evaluates every kind of features under every protocol, the same way.
@@ -30,6 +31,8 @@ def compare(
       features: kind, such as "raw_pixels", "untrained" or "trained" -> (train_x (N, F), train_y
         (N,), test_x (M, F), test_y (M,)).
       protocols: names of protocols on features.
+      folds: (N,) integers, the fold of each training example; for protocols that need it, which
+        look at the training examples alone.
       mesh: the devices to use; None for those of this process.
 
     Returns:
@@ -37,17 +40,21 @@ def compare(
       percent}, and "error" where top1 is None; "std" is 0 where nothing is drawn.
 
     Raises:
-      UsageError: an unknown protocol, or one that needs more than features.
+      UsageError: an unknown protocol, or one that needs more than features, or folds where none
+        are given.
     """
     for protocol in protocols:
         check_protocol(protocol)
+        if folds is None and find(protocol).module.NEEDS == "folds":
+            raise UsageError(f"{protocol} needs folds: give the fold of each training example")
     results = []
     for kind, arrays in features.items():
         for name in protocols:
             record: dict[str, Any] = {"features": kind, "protocol": name}
             protocol = find(name)
             try:
-                scores = protocol.module.run(*arrays, protocol.preset, mesh=mesh)
+                given = arrays if protocol.module.NEEDS == "features" else (*arrays[:2], folds)
+                scores = protocol.module.run(*given, protocol.preset, mesh=mesh)
                 record |= {"top1": scores["top1"], "std": scores.get("std", 0.0)}
             except ValueError as error:
                 record |= {"top1": None, "std": 0.0, "error": f"{kind}, {name}: {error}"}

@@ -107,7 +107,7 @@ class ResNet(nn.Module):
     remat: bool = False
     zero_init_residual: bool = True
 
-    modalities = ("image", "waveform")  # of the views that it takes
+    modalities = ("image", "waveform", "frames")  # of the views that it takes
 
     @property
     def width_out(self) -> int:
@@ -120,7 +120,7 @@ class ResNet(nn.Module):
         """Encodes images.
 
         Args:
-          images: (N, H, W, channels), any floating dtype, already normalised; waveforms (N, T,
+          images: (N, H, W, channels), any floating dtype, already normalised; sequences (N, T,
             channels) go through the same network in one dimension.
           train: use the batch's statistics and record them in the collection "batch_stats".
 

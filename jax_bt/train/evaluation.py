@@ -85,8 +85,22 @@ def check(run: Run, source: Source) -> None:
     if size <= evaluate.MOST_EXAMPLES:  # reading the labels takes no time then
         examples = counts(source, run.data.probe)
     where = f"{run.data.name} {run.data.probe}"
+    parts = len(splits.names(run.data.probe))
     for name in run.evaluation.protocols:
-        evaluate.find(name).check(examples=size, counts=examples, where=where)
+        evaluate.find(name).check(examples=size, counts=examples, where=where, folds=parts)
+    if _over_folds(run):
+        source.folds(run.data.probe)
+
+
+def _over_folds(run: Run) -> bool:
+    return any(evaluate.find(p).module.NEEDS == "folds" for p in run.evaluation.protocols)
+
+
+def folds(run: Run, source: Source, found: Mapping[str, Features]) -> np.ndarray | None:
+    """(N,) fold of each training row of the features; None where no protocol needs it."""
+    if not found or not _over_folds(run):
+        return None
+    return source.folds(run.data.probe)[next(iter(found.values())).train_index]
 
 
 def counts(source: Source, split: str) -> np.ndarray:

@@ -42,7 +42,11 @@ def finish(
     """
     trained = stages["trained"]
     arrays = {kind: found.arrays for kind, found in features.items()}
-    results = evaluate.compare(arrays, protocols=run.evaluation.protocols)
+    results = evaluate.compare(
+        arrays,
+        protocols=run.evaluation.protocols,
+        folds=evaluation.folds(run, source, features),
+    )
     retrieved = pairs.scores(run, source, stages)
     lines, checkpoints = read(folder), []
     if run.evaluation.checkpoints and run.evaluation.protocols:

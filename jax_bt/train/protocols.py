@@ -12,9 +12,11 @@ import flax.serialization
 import jax
 import numpy as np
 from etils import epath
+from jax.sharding import Mesh
 
 from jax_bt import augment, data, evaluate
 from jax_bt.data import Source
+from jax_bt.data.sources import splits
 from jax_bt.data.sources.base import Selection
 from jax_bt.devices import processes
 from jax_bt.devices.mesh import make_mesh
@@ -94,7 +96,9 @@ def check(task: Task, names: Sequence[str]) -> list[evaluate.Protocol]:
     if size <= evaluate.MOST_EXAMPLES and source.has_labels(task.train):
         counts = evaluation.counts(source, task.train)
     for protocol in found:
-        protocol.check(examples=size, counts=counts, where=where)
+        protocol.check(
+            examples=size, counts=counts, where=where, folds=len(splits.names(task.train))
+        )
     return found
 
 
@@ -189,8 +193,13 @@ def _settings(task: Task, protocol: evaluate.Protocol) -> dict[str, Any]:
 def _run(task: Task, protocol: evaluate.Protocol, place: epath.Path) -> dict[str, Any]:
     mesh, needs = make_mesh(), protocol.module.NEEDS
     if needs == "features":
-        arrays = _features(task, protocol.preset)
+        features = _features(task, mesh, (task.train, task.test), protocol.preset)
+        arrays = (array for x, y, _ in features for array in (x, y))
         return protocol.module.run(*arrays, protocol.preset, mesh=mesh)
+    if needs == "folds":
+        ((x, y, index),) = _features(task, mesh, (task.train,), protocol.preset)
+        fold = task.source.folds(task.train)[index]
+        return protocol.module.run(x, y, fold, protocol.preset, mesh=mesh)
     preset = protocol.preset
     if task.epochs is not None:
         preset = dataclasses.replace(preset, epochs=task.epochs)
@@ -217,18 +226,18 @@ def _run(task: Task, protocol: evaluate.Protocol, place: epath.Path) -> dict[str
     )
 
 
-def _features(task: Task, preset: Any) -> tuple[np.ndarray, ...]:
-    """(train_x, train_y, test_x, test_y) of the examples that have a label."""
-    arrays: list[np.ndarray] = []
-    mesh = make_mesh()
-    apply = task.encoder.apply(mesh=mesh)
-    for split in (task.train, task.test):
+def _features(
+    task: Task, mesh: Mesh, wanted: Sequence[str], preset: Any
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Features, labels and indices of the examples of splits that have a label."""
+    found, apply = [], task.encoder.apply(mesh=mesh)
+    for split in wanted:
         images = _images(task, split, squash=getattr(preset, "squash", False))
-        x, y, _ = evaluate.extract(apply, images, mesh)
+        x, y, index = evaluate.extract(apply, images, mesh)
         y = np.full(len(x), -1) if y is None else y
         known = (y >= 0).reshape(len(y), -1).any(axis=1)
-        arrays += [x[known], y[known]] if known.any() else [x, y]
-    return tuple(arrays)
+        found.append((x[known], y[known], index[known]) if known.any() else (x, y, index))
+    return found
 
 
 def _images(task: Task, split: str, *, squash: bool = False) -> Iterator[dict[str, np.ndarray]]:

@@ -133,3 +133,29 @@ def test_captions_that_cannot_be_used_are_refused(captions, answer):
     with pytest.raises(DataError, match=answer):
         source = data.from_arrays({"train": arrays()[0]}, columns=columns)
         data.prepared(source, RECIPES, "train")
+
+
+def frames_of(images, **splits):
+    recipes = (
+        augment.recipe_from({"size": SIZE, "crop": {}}),
+        augment.Frames(length=5, bands=9, gain=0, noise=0, time_mask=0, band_mask=0),
+    )
+    source = data.from_arrays({"train": images, **splits}, name="spectrograms")
+    return data.prepared(source, recipes, "train"), recipes
+
+
+def test_frames_are_the_columns_of_the_spectrogram():
+    images = np.random.default_rng(1).integers(1, 65536, (10, 9, 7, 1), dtype=np.uint16)
+    source, recipes = frames_of(images)
+    sequences = source.column("train", "image/frames")
+    np.testing.assert_array_equal(sequences[4, 2], images[4, :, 2, 0])  # the bands of a frame
+    made = data.batches(source, "train", global_batch=10, seed=0, recipes=recipes)
+    batch = next(made)
+    for index, view in zip(batch["index"], batch["views"][1], strict=True):
+        whole = images[index, :, :, 0].T / 65535
+        assert any(np.allclose(view, whole[i : i + 5], atol=1e-6) for i in range(3))
+
+
+def test_frames_of_images_of_three_channels_are_refused():
+    with pytest.raises(DataError, match="spectrograms of one channel, and the images have 3"):
+        frames_of(arrays()[0])

@@ -13,7 +13,7 @@ from jax_bt.errors import UsageError
 def test_every_file_has_the_interface(name):
     protocol = evaluate.find(name)
     module = protocol.module
-    assert module.NEEDS in ("features", "images", "maps", "encoder", "pairs")
+    assert module.NEEDS in ("features", "folds", "images", "maps", "encoder", "pairs")
     assert protocol.labels in ("class", "several", "none")
     assert isinstance(module.TITLE, str) and callable(module.run)
     for typed in evaluate.presets(name):

@@ -28,7 +28,8 @@ def test_every_row_can_be_built(name):
             c = config_of(row, scale)
             build(c, mesh, train_size=SCALES[scale].train_size)
             assert len(row.published) <= len(table.published)
-            keys.append(identity(c))
+            if row.computed is None:
+                keys.append(identity(c))
         assert len(set(keys)) == len(keys), "two rows are the same run"
 
 

@@ -107,6 +107,25 @@ class Source:
         """
         return self.records(split).labels()
 
+    def folds(self, split: str) -> np.ndarray:
+        """(size,) int32: which part of a sum of splits each example is of, counted from 0.
+
+        Of "fold1+fold2+fold3" these are 0, 1 and 2: the folds of a cross-validation.
+
+        Raises:
+          DataError: no such split, or parts that share examples.
+        """
+        pieces = splits.parse(split, self._sizes, self.name)
+        for i, (name, start, stop) in enumerate(pieces):
+            for other, first, end in pieces[:i]:
+                if name == other and start < end and first < stop:
+                    raise DataError(
+                        f"two parts of {split!r} of {self.name} share examples of {name}: folds "
+                        "must not"
+                    )
+        sizes = [stop - start for _, start, stop in pieces]
+        return np.repeat(np.arange(len(pieces), dtype=np.int32), sizes)
+
     def fingerprint(self, split: str) -> dict[str, int | str]:
         """What tells that a data set has changed: its size, and a hash of names or contents.
 
@@ -152,7 +171,7 @@ class Source:
     def with_column(
         self,
         name: str,
-        of: str,
+        of: str | None,
         function: Callable[[np.ndarray], np.ndarray],
         *,
         facts: Mapping[str, int],
@@ -162,16 +181,23 @@ class Source:
 
         Args:
           name: of the new column.
-          of: the column that it is made of.
+          of: the column that it is made of; None for the images.
           function: (size, ...) array of that column to (size, ...), example by example.
           facts, kept: to be added to those of the data set.
         """
         other = copy.copy(self)
-        made = self._columns[of]
+        made = self._images if of is None else self._columns[of]
         other._columns = {**self._columns, name: lambda split: function(made(split))}
         other._arrays = {}
         other.facts, other.kept = {**self.facts, **facts}, {**self.kept, **kept}
         return other
+
+    def _images(self, split: str) -> np.ndarray:
+        """All images of a whole split; DataError where they are no arrays of one shape."""
+        records = self._open(split)
+        if isinstance(records, StreamRecords) or records.payload != "image":
+            raise DataError(f"the images of {self.name} are files: give them as arrays (.npz)")
+        return records.fetch(np.arange(records.size))[0]
 
     def records(self, split: str) -> Records | StreamRecords:
         """The examples of a split or slice, fetched by index.
