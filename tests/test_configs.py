@@ -52,6 +52,7 @@ def test_config_builds(path):
         "emoji": 128,
         "coco": 2048,
         "esc50": 512,
+        "convnext": 768,
     }
     assert run.networks.modules["encoder"].width_out == widths[size]
     method = VARIANTS.get(stem, stem.removesuffix("_vit"))

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from jax_bt import augment
+from jax_bt import augment, data
 from jax_bt.augment.host.place import place_of
 from jax_bt.augment.host.view import host_view, make_view
+from jax_bt.data import train_batches
 
 HEIGHT, WIDTH = 60, 84
 UNIT = {"mean": (0.0,) * 3, "std": (1.0,) * 3, "size": 48}
-CROP = {"crop": {"scale": (0.1, 0.3)}}  # of at most 45 pixels: enlarged, so that nothing is averaged
+CROP = {
+    "crop": {"scale": (0.1, 0.3)}
+}  # of at most 45 pixels: enlarged, so that nothing is averaged
 AFFINE = {"affine": {"rotate": 20.0, "zoom": (1.0, 1.3), "p": 0.7}}
 RECIPES = {
     "crop": CROP,
@@ -71,7 +74,9 @@ def test_the_pixels_of_a_view_come_from_its_place(name, seed):
 @pytest.mark.parametrize("name", ["crop, flip", "crop, flip, affine", "affine, flip, crop"])
 def test_both_directions_of_every_choice_were_seen(name):
     """The seeds above flip some views and not others."""
-    signs = {np.linalg.det(place_of(tf.constant([9, 9]), recipe(name), s)[:, :2]) > 0 for s in SEEDS}
+    signs = {
+        np.linalg.det(place_of(tf.constant([9, 9]), recipe(name), s)[:, :2]) > 0 for s in SEEDS
+    }
     assert signs == {True, False}
 
 
@@ -98,6 +103,29 @@ def test_places_of_a_batch_are_those_of_each_example():
     together = place_of(shape, made, tf.constant(SEEDS))
     for one, seed in zip(together, SEEDS, strict=True):
         np.testing.assert_array_equal(one, place_of(shape, made, tf.constant(seed)))
+
+
+@pytest.mark.parametrize("whole_batches", [True, False])
+@pytest.mark.parametrize("host_only", [False, True])
+def test_batches_tell_the_places_of_their_views(monkeypatch, whole_batches, host_only):
+    """Whole batches are cropped at once where images are small, others one by one."""
+    monkeypatch.setattr(train_batches, "SMALL", 10**6 if whole_batches else 0)
+    source = data.from_arrays({"train": (np.stack([coordinates()] * 8), np.arange(8))})
+    made, key = (recipe("crop, flip"), recipe("crop, flip, affine")), jax.random.key(5)
+    options = {"global_batch": 4, "seed": 3, "recipes": made, "host_only": host_only}
+    batch = next(iter(data.batches(source, "train", places=True, **options)))
+    views, places, index = batch["views"], batch["places"], jnp.uint32(batch["index"])
+    if host_only:
+        views = augment.device.views(views, index, made, key)
+        places = augment.device.placed(places, index, made, key)
+    for of_view, of_place, parts in zip(views, places, made, strict=True):
+        centres = np.asarray(augment.cells(jnp.asarray(of_place), parts.size, parts.size))
+        for view, expected in zip(of_view, centres, strict=True):
+            found, inside = shown(view)
+            # 8 bits of the crop, as above, or float32.
+            np.testing.assert_allclose(
+                found[inside], expected[inside], atol=0.2 if host_only else 2e-3
+            )
 
 
 def test_cells_of_a_mirrored_view_with_and_without_the_flip():
