@@ -35,7 +35,7 @@ class Same(nn.Module):
 
 
 def placed(cells):
-    """The place (N, 2, 3) whose cells (N, h, w, 2) these are: from the first and the last centre."""
+    """The place (N, 2, 3) whose cells (N, h, w, 2) these are, from the first and last centre."""
     n = np.array(cells.shape[1:3])
     side = (cells[:, -1, -1] - cells[:, 0, 0]) * n / (n - 1)
     start = cells[:, 0, 0] - side / n / 2
