@@ -64,11 +64,12 @@ def behind(
                 taken, down, across = chosen["flip"], PIXELS[0], (0.0, -1.0, shape[1] * pixel)
             case Affine():
                 taken = chosen["affine"]
-                numbers = (chosen[name] for name in ("angle", "zoom", "shift_y", "shift_x"))
+                angle, zoom = chosen["angle"], chosen["zoom"]
+                shifts = chosen["shift_y"], chosen["shift_x"]
                 # Theirs are numbers of pixels, x first; pixel 0 has its centre at 1/2.
                 across, down = (
                     (b, a, (c + (1 - a - b) / 2) * pixel)
-                    for a, b, c in affine_rows(shape, *numbers, xp)
+                    for a, b, c in affine_rows(shape, angle, zoom, *shifts, xp)
                 )
             case _:
                 continue

@@ -83,7 +83,8 @@ def _place(place: Array, index: Array, recipe: Recipe, key: Array) -> Array:
 
     def one(rows, number):
         chosen = _chosen(recipe, jax.random.fold_in(key, number))
-        rows = behind(tuple(map(tuple, rows)), parts, chosen, (size, size), 1 / size, jnp)
+        (a, b, c), (d, e, f) = rows
+        rows = behind(((a, b, c), (d, e, f)), parts, chosen, (size, size), 1 / size, jnp)
         return jnp.stack([jnp.stack(row) for row in rows])
 
     return jax.vmap(one)(place, index)
