@@ -19,6 +19,7 @@ from jax_bt.methods._options import Positive, Share, Weight, Widths
 from jax_bt.models.heads import MLP
 
 PLACES = True
+SHARED_ONLY = True
 LEAST_SCALE = 0.1  # deviation of the embeddings, which the variance term holds near 1
 Matches = Annotated[tuple[int, int], "[1, 1048576]"]
 
