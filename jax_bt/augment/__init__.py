@@ -19,6 +19,7 @@ from jax_bt.augment.parts import (
     Recipe,
     Solarize,
 )
+from jax_bt.augment.places import cells
 from jax_bt.augment.recipes import for_channels, names, recipe_from, recipes
 from jax_bt.augment.tokens import Tokens
 from jax_bt.augment.views import MODALITIES, View, view_from
@@ -41,6 +42,7 @@ __all__ = [
     "Tokens",
     "View",
     "Waveform",
+    "cells",
     "device",
     "for_channels",
     "names",

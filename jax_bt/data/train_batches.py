@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from jax_bt.augment import View
 from jax_bt.augment.host import ops
+from jax_bt.augment.host.place import place_of
 from jax_bt.augment.host.view import crop_batch, finish_view, host_view, make_view
 from jax_bt.augment.parts import Crop, Recipe
 from jax_bt.data import order
@@ -33,6 +34,7 @@ def batches(
     process_index: int = 0,
     process_count: int = 1,
     host_only: bool = False,
+    places: bool = False,
     prefetch: int = 2,
     max_undecodable: int = MAX_UNDECODABLE,
 ) -> Iterator[dict[str, Any]]:
@@ -55,6 +57,7 @@ def batches(
       process_index: of this process.
       process_count: number of processes; each yields its slice of the same global batch.
       host_only: stop at the crop, in 8 bits; ``jax_bt.augment.device.views`` does the rest.
+      places: tell where each view lies in its image; all views are of images.
       prefetch: batches prepared ahead.
       max_undecodable: more damaged images than this end the run.
 
@@ -62,7 +65,8 @@ def batches(
       A dict of "views": one float32 (local_batch, S, S, C) per recipe (uint8 with ``host_only``),
       or int32 (local_batch, length) of captions;
       "index": (local_batch,) int64; "label": (local_batch,) int32 where the split has labels, -1
-      for examples without one.
+      for examples without one; with ``places`` "places": one float32 (local_batch, 2, 3) per
+      recipe, as `jax_bt.augment.places` defines it (of the crop with ``host_only``).
 
     Raises:
       DataError: at once, if the batch is larger than the split or does not divide over the
@@ -83,12 +87,13 @@ def batches(
         limit=max_undecodable,
     )
     make = host_view if host_only else make_view
+    locate = functools.partial(place_of, host_only=host_only) if places else None
     others = {
         place: source.column(split, recipe.array)
         for place, recipe in enumerate(recipes)
         if not isinstance(recipe, Recipe)
     }
-    made = _run(feed, recipes, make, start_step, prefetch, where)
+    made = _run(feed, recipes, make, locate, start_step, prefetch, where)
     return _with_others(made, recipes, others, start_step, feed) if others else made
 
 
@@ -112,7 +117,7 @@ def _with_others(
 
 
 def _run(
-    feed: Feed, recipes, make, step: int, prefetch: int, where: str
+    feed: Feed, recipes, make, locate, step: int, prefetch: int, where: str
 ) -> Iterator[dict[str, Any]]:
     """Yields batches; after a damaged image builds the pipeline again, without it.
 
@@ -121,7 +126,7 @@ def _run(
     """
     failure = tf.errors.OpError  # bound here: a program that ends inside `yield` unloads tf first
     while True:
-        pipeline = _pipeline(feed, recipes, make, step, prefetch).as_numpy_iterator()
+        pipeline = _pipeline(feed, recipes, make, locate, step, prefetch).as_numpy_iterator()
         try:
             for batch in pipeline:
                 yield batch
@@ -139,16 +144,25 @@ def _run(
                 ) from error
 
 
-def _pipeline(feed: Feed, recipes, make, step: int, prefetch: int) -> tf.data.Dataset:
+def _pipeline(feed: Feed, recipes, make, locate, step: int, prefetch: int) -> tf.data.Dataset:
     workers = worker_count()
     of_images = {i: recipe for i, recipe in enumerate(recipes) if isinstance(recipe, Recipe)}
     dataset = feed.dataset(step)
+
+    def placed(image, seeds):
+        """The places of an example's views, or of a batch of examples of one shape."""
+        if locate is None:
+            return {}
+        shape = tf.shape(image)[-3:-1]
+        return {"places": tuple(locate(shape, r, seeds[..., i, :]) for i, r in of_images.items())}
+
     finish = make
     if _small(feed.spec.shape, [*of_images.values()]):
         # Whole batches are cropped at once, ten times as fast; the other parts follow one by one.
         finish = finish_view
+        crop = functools.partial(_crop_batch, recipes=of_images, eight_bits=make is host_view)
         dataset = dataset.map(
-            functools.partial(_crop_batch, recipes=of_images, eight_bits=make is host_view),
+            lambda batch: placed(batch["payload"], batch["seeds"]) | crop(batch),
             num_parallel_calls=workers,
         )
         if make is host_view:
@@ -158,7 +172,9 @@ def _pipeline(feed: Feed, recipes, make, step: int, prefetch: int) -> tf.data.Da
     def augment(example):
         seeds, payload = example.pop("seeds"), example.pop("payload")
         if finish is make:
-            payload = (pixels(payload, feed.records.payload),) * len(functions)
+            image = pixels(payload, feed.records.payload)
+            payload = (image,) * len(functions)
+            example |= placed(image, seeds)
         each = zip(functions.items(), payload, strict=True)
         made = tuple(function(image, seeds[i]) for (i, function), image in each)
         return example | {"views": made}

@@ -3,7 +3,7 @@
 import dataclasses
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -73,13 +73,24 @@ class Method:
             return None
         return getattr(self.module, "LEAST_SCALE", None)
 
-    def check_views(self, count: int) -> None:
-        """Raises UsageError for a number of views that the method does not compare."""
+    @property
+    def places(self) -> bool:
+        """Whether the loss asks where each view lies in its image (``context.places``)."""
+        return getattr(self.module, "PLACES", False)
+
+    def check_views(self, count: int, modalities: Collection[str] = ()) -> None:
+        """Raises UsageError for a number or a modality of views that the method does not take."""
         only = getattr(self.module, "VIEWS", count)
         if count != only:
             raise UsageError(
                 f"{self.name} compares {only} views and the recipe has {count}: "
                 f"use --config.data.views={only}"
+            )
+        others = [kind for kind in modalities if kind != "image"]
+        if self.places and others:
+            raise UsageError(
+                f"{self.name} asks where each view lies in its image, and the recipe has a view of "
+                f"modality {others[0]!r}, which lies in none"
             )
 
     def loss(

@@ -28,6 +28,7 @@ class Pass(NamedTuple):
       targets: embeddings, with or without gradient, or outputs of the momentum encoder.
       batch_stats: new running statistics of the trained networks.
       kept: new running statistics of the momentum encoder, or ().
+      outputs_of: what each view's networks made, by name.
     """
 
     representations: tuple[Array, ...]
@@ -36,6 +37,7 @@ class Pass(NamedTuple):
     targets: tuple[Array, ...]
     batch_stats: PyTree
     kept: PyTree
+    outputs_of: tuple[dict[str, Array], ...] = ()
 
     @property
     def symmetric(self) -> bool:
@@ -95,6 +97,7 @@ def run(
         targets=lax.stop_gradient(targets) if target or stop_gradient else targets,
         batch_stats=variables["batch_stats"],
         kept=target["batch_stats"] if target else (),
+        outputs_of=tuple(passes),
     )
 
 

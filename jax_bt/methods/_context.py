@@ -18,6 +18,8 @@ class Context:
       index: (local batch,) uint32 indices of the examples in the data set; None where unknown.
       rows: in a loss, what the bank holds of the batch's examples, (local batch, ...) each; () for
         methods without a bank.
+      places: in a loss, where each view lies in its image, float32 (local batch, 2, 3) each, as
+        ``jax_bt.augment.places`` defines it; () for methods that do not ask for it.
     """
 
     axis_name: str | None
@@ -26,3 +28,4 @@ class Context:
     key: Array
     index: Array | None = None
     rows: Any = ()
+    places: tuple[Array, ...] = ()

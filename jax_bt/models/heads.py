@@ -93,9 +93,11 @@ class MLP(nn.Module):
       output_norm: after the last Linear: "none", or batch norm, "affine", with "scale" only (as
         SimCLR has it), or "plain", without scale and shift, or "iterative": ``IterNorm``.
       output_groups: groups of dimensions which "iterative" whitens, each by itself.
-      norm: batch norm after all Linear but the last.
+      norm: batch norm after all Linear but the last; "layer" for layer norm there.
       activation: "relu" or "gelu" (exact, as torch's).
       unit_input: scale the rows of the input to unit length first, as VSE++ does.
+      reads: name of the encoder's maps that are the input, each position a row; None for what the
+        network before the head makes.
       axis_name: mapped axis whose shards share batch statistics, or None.
       norm_group: consecutive shards that share batch statistics; None for all.
       dtype: of the computation; None takes the wider of input and parameters.
@@ -107,9 +109,10 @@ class MLP(nn.Module):
     output_bias: bool = False
     output_norm: str = "none"
     output_groups: int = 64
-    norm: bool = True
+    norm: bool | str = True
     activation: str = "relu"
     unit_input: bool = False
+    reads: str | None = None
     axis_name: str | None = None
     norm_group: int | None = None
     dtype: Any = None
@@ -122,7 +125,7 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool = False) -> Array:
-        """(N, D) -> (N, widths[-1]); ``train`` as in BatchNorm."""
+        """(N, ..., D) -> (N, ..., widths[-1]); ``train`` as in BatchNorm."""
         if self.output_norm not in OUTPUT_NORMS:
             raise ValueError(
                 f"output_norm={self.output_norm!r} is not one of {', '.join(OUTPUT_NORMS)}"
@@ -137,7 +140,10 @@ class MLP(nn.Module):
         *hidden, out = self.widths
         for i, width in enumerate(hidden):
             x = Linear(width, use_bias=self.hidden_bias, name=f"linear_{i}", **types)(x)
-            if self.norm:
+            if self.norm == "layer":
+                spread = {"epsilon": 1e-5, "use_fast_variance": False}  # as torch's
+                x = nn.LayerNorm(name=f"ln_{i}", **spread, **types)(x)
+            elif self.norm:
                 x = BatchNorm(name=f"bn_{i}", **over, **types)(x, train)
             x = ACTIVATIONS[self.activation](x)
         last = len(hidden)

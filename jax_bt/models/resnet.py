@@ -126,7 +126,8 @@ class ResNet(nn.Module):
 
         Returns:
           (N, width_out), float32 or wider: the mean over space of the last stage. The outputs of
-          the stem and of each stage are sown as "stem", "layer1", ... in "intermediates".
+          the stem and of each stage are sown as "stem", "layer1", ... in "intermediates", and the
+          last stage's as "maps" too, whose mean is taken.
 
         Raises:
           UsageError: ``stem`` is not one of STEMS.
@@ -173,6 +174,7 @@ class ResNet(nn.Module):
                     name=f"layer{stage + 1}_{i}",
                 )(x, train)
             self.sow("intermediates", f"layer{stage + 1}", x)
+        self.sow("intermediates", "maps", x)
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         return jnp.mean(wide, axis=tuple(range(1, dims + 1)))
 

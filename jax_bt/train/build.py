@@ -54,7 +54,7 @@ def build(
         )
     module = methods.load(c.method)
     method = Method(module, loss_options=dict(c.loss), target_options=dict(c.target))
-    method.check_views(len(data.recipes))
+    method.check_views(len(data.recipes), [recipe.modality for recipe in data.recipes])
     encoder, encoder_b = _encoders(c, words)
     inputs = _inputs(data.recipes, encoder, encoder_b)
     networks = methods.make_networks(

@@ -139,6 +139,7 @@ def _steps(run: Run, source: Source, folder: epath.Path, profile: bool) -> tuple
             recipes=run.data.recipes,
             start_step=start,
             host_only=run.data.on_device,
+            places=run.method.places,
             **processes.share(),
         )
         stopping = Stopping(
@@ -194,5 +195,6 @@ def _steps(run: Run, source: Source, folder: epath.Path, profile: bool) -> tuple
 
 def step_input(run: Run, batch: dict[str, Any]) -> dict[str, Any]:
     """What the step takes of a batch; indices as 32 bits, which JAX has without x64."""
-    label = {} if run.classes is None else {"label": batch["label"]}
-    return {"views": batch["views"], "index": batch["index"].astype(np.uint32), **label}
+    names = {"views", "places"} if run.classes is None else {"views", "places", "label"}
+    taken = {name: batch[name] for name in names & batch.keys()}
+    return taken | {"index": batch["index"].astype(np.uint32)}

@@ -197,6 +197,8 @@ class Run:
             for recipe in self.data.recipes
         )
         batch: dict[str, Any] = {"views": views, "index": of_batch((), jnp.uint32)}
+        if self.method.places:
+            batch["places"] = tuple(of_batch((2, 3), jnp.float32) for _ in views)
         if self.classes is not None:
             batch["label"] = of_batch((), jnp.int32)
         state = jax.eval_shape(self.init_state)
@@ -209,8 +211,15 @@ class Run:
     def _augment(self) -> Augment:
         """What follows the crop: keyed by (seed, epoch, example index, view)."""
 
-        def make(batch: dict[str, Any], key: jax.Array, step: jax.Array) -> tuple[jax.Array, ...]:
-            key = jax.random.fold_in(key, step // self.steps_per_epoch)
-            return augment.device.views(batch["views"], batch["index"], self.data.recipes, key)
+        def make(batch: dict[str, Any], key: jax.Array, step: jax.Array) -> dict[str, Any]:
+            how = (
+                batch["index"],
+                self.data.recipes,
+                jax.random.fold_in(key, step // self.steps_per_epoch),
+            )
+            made = {"views": augment.device.views(batch["views"], *how)}
+            if self.method.places:
+                made["places"] = augment.device.placed(batch["places"], *how)
+            return batch | made
 
         return make

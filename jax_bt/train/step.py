@@ -40,7 +40,7 @@ class Metrics(NamedTuple):
 
 
 Step = Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]
-Augment = Callable[[PyTree, Array, Array], tuple[Array, ...]]
+Augment = Callable[[PyTree, Array, Array], PyTree]
 
 
 def key_of(seed: int) -> Array:
@@ -132,14 +132,15 @@ def make_train_step(
         0 for none.
       skip_nonfinite: a step whose loss or gradient is not finite changes nothing but its number and
         the count of such steps.
-      augment: (batch, key of the run, step) -> views: what is left to the device of making the
+      augment: (batch, key of the run, step) -> batch: what is left to the device of making the
         views; by default the batch has them ready.
 
     Returns:
       The step. It takes a state, which it consumes (the buffers are donated), and a batch with
       "views", a tuple of (global batch, H, W, C) arrays sharded over the mesh, and "index", the
-      (global batch,) indices of the examples, which may be missing; with a classifier beside the
-      encoder "label", their (global batch,) int32 labels, negative for none.
+      (global batch,) indices of the examples, which may be missing; for a method that needs them
+      "places", a tuple of (global batch, 2, 3); with a classifier beside the encoder "label",
+      their (global batch,) int32 labels, negative for none.
     """
 
     def global_loss(params: PyTree, state: TrainState, batch: PyTree):
@@ -150,8 +151,8 @@ def make_train_step(
         variables = {"params": params, "batch_stats": state.batch_stats}
 
         def loss(batch: PyTree, key: Array):
-            views, index, rows = batch
-            context = Context(AXIS, state.step, total_steps, key, index, rows)
+            views, *given = batch
+            context = Context(AXIS, state.step, total_steps, key, *given)
             return method.loss(networks, variables, state.target, views, context)
 
         return accumulate.in_small_batches(loss, small_batches, batch, _step_key(state))
@@ -172,12 +173,13 @@ def make_train_step(
     value_and_gradient = jax.value_and_grad(mapped_loss, has_aux=True)
 
     def step(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
-        views, index = batch["views"], batch.get("index")
         if augment is not None:
-            views = augment(batch, jax.random.fold_in(state.key, VIEWS), state.step)
+            batch = augment(batch, jax.random.fold_in(state.key, VIEWS), state.step)
+        index = batch.get("index")
         rows = jax.tree.map(lambda x: x[index], state.bank)
+        given = batch["views"], index, rows, batch.get("places", ())
         rest = state.replace(params=(), opt_state=(), online=(), bank=())
-        (loss, outputs), grads = value_and_gradient(state.params, rest, (views, index, rows))
+        (loss, outputs), grads = value_and_gradient(state.params, rest, given)
         grads = jax.tree.map(lambda g: g * gradient_scale, grads)
         params, opt_state, norms = optim.update(
             optimizer, grads, state.opt_state, state.params, step=state.step

@@ -59,6 +59,7 @@ def test_lejepa_is_ten_points_above_it():
     [
         "Barlow Twins",
         "VICReg",
+        "VICRegL",
         "SimCLR",
         "DirectCLR",
         "MMCR",

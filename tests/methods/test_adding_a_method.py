@@ -137,6 +137,6 @@ def test_the_document_lists_all_that_a_method_may_have():
     fields = [field.name for field in dataclasses.fields(methods.Context)]
     assert re.findall(r"^\| `([a-z_]+)` \|", text, re.M) == fields
     constants = re.findall(r"^\| `([A-Z_]+)", text, re.M)
-    assert constants == ["VIEWS", "SHARED_ONLY", "LEAST_SCALE"]
+    assert constants == ["VIEWS", "PLACES", "SHARED_ONLY", "LEAST_SCALE"]
     for name in constants:
         assert any(hasattr(methods.load(method), name) for method in methods.names())

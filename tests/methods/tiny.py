@@ -22,18 +22,29 @@ HEADS = {
     "moco_v3": {"projector": (16, 8), "predictor": (16, 8)},
     "simsiam": {"projector": (16, 8), "predictor": (4, 8)},
     "swav": {"projector": (16, 8), "prototypes": 12},
+    "vicregl": {"projector": (16, 8), "maps_projector": (8, 4)},
     "sela_v2": {"projector": (16, 8), "prototypes": (4, 6)},
 }
 LOSS = {
     "direct_clr": {"dimensions": 4},
     "w_mse": {"iterations": 2, "whitening_size": 16},
     "swav": {"freeze_steps": 1},
+    "vicregl": {"num_matches": (3, 2)},
 }
 TARGET = {
     "moco_v2": {"queue_size": 32},
     "swav": {"queue_size": 32},
     "deepcluster_v2": {"clusters": (4, 6)},
 }
+
+
+class Encoder(MLP):
+    """Shows its 12 features as maps of 2 x 2 positions too."""
+
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        features = super().__call__(x, train)
+        self.sow("intermediates", "maps", features.reshape(len(x), 2, 2, 3))
+        return features
 
 
 class Tiny(NamedTuple):
@@ -49,7 +60,7 @@ class Tiny(NamedTuple):
 
 def networks(name: str, *, axis_name: str | None = None, encoder_b: Any = None, **heads):
     """Tiny networks of a method; with ``encoder_b``, of two branches."""
-    encoder = MLP((12,), output_norm="affine", axis_name=axis_name)
+    encoder = Encoder((12,), output_norm="affine", axis_name=axis_name)
     options = HEADS.get(name, {"projector": (16, 8)}) | heads
     module = methods.load(name)
     return methods.make_networks(module, encoder, options, encoder_b=encoder_b, inputs=(INPUTS,))
@@ -92,6 +103,16 @@ def views(i: int, count: int = 2) -> tuple[np.ndarray, ...]:
     return tuple(view.astype(np.float32) for view in noisy)
 
 
+def places(i: int, count: int = 2) -> tuple[np.ndarray, ...]:
+    """Where those views lie: crops of an image of one pixel, half of them flipped."""
+    rng = np.random.default_rng(i)
+    corner, side, flip = rng.uniform(0, 0.5, (3, count, BATCH, 2))
+    side *= np.where(flip < 0.25, [1, -1], 1)
+    found = np.stack([side[..., :1] * [1, 0], side[..., 1:] * [0, 1]], axis=-2)
+    start = corner + np.where(side < 0, -side, 0)
+    return tuple(np.concatenate([found, start[..., None]], axis=-1).astype(np.float32))
+
+
 def train(tiny: Tiny, steps: range, state=None) -> tuple[Any, list[float]]:
     """Trains on those batches; the state given is not consumed."""
     # A copy outlives the donation of the step's buffers.
@@ -101,6 +122,8 @@ def train(tiny: Tiny, steps: range, state=None) -> tuple[Any, list[float]]:
         if i % EPOCH == 0:
             state = tiny.start_epoch(state)
         batch = {"views": views(i), "index": index(i)}
+        if tiny.method.places:
+            batch["places"] = places(i)
         state, metrics = tiny.step(state, to_global(tiny.mesh, batch))
         losses.append(float(metrics.terms["loss"]))
     return state, losses

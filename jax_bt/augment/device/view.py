@@ -25,6 +25,7 @@ from jax_bt.augment.parts import (
     Recipe,
     Solarize,
 )
+from jax_bt.augment.places import behind
 
 _HUE = 3
 # Where hue stands in each order, and the three others in theirs.
@@ -57,6 +58,42 @@ def views(crops: Sequence[Array], index: Array, recipes: Sequence[Any], key: Arr
     )
 
 
+def placed(
+    places: Sequence[Array], index: Array, recipes: Sequence[Recipe], key: Array
+) -> tuple[Array, ...]:
+    """Where the views of `views` lie in their images, from where the host's crops do.
+
+    Args:
+      places: per view, float32 (N, 2, 3) of the crops (``jax_bt.augment.places``).
+      index: as of `views`.
+      recipes: as of `views`, all of images.
+      key: as of `views`.
+
+    Returns:
+      Per view, float32 (N, 2, 3).
+    """
+    return tuple(
+        _place(place, index, recipe, jax.random.fold_in(key, number))
+        for number, (place, recipe) in enumerate(zip(places, recipes, strict=True))
+    )
+
+
+def _place(place: Array, index: Array, recipe: Recipe, key: Array) -> Array:
+    size, parts = float(recipe.size), recipe.parts[recipe.crop_index + 1 :]
+
+    def one(rows, number):
+        chosen = _chosen(recipe, jax.random.fold_in(key, number))
+        (a, b, c), (d, e, f) = rows
+        rows = behind(((a, b, c), (d, e, f)), parts, chosen, (size, size), 1 / size, jnp)
+        return jnp.stack([jnp.stack(row) for row in rows])
+
+    return jax.vmap(one)(place, index)
+
+
+def _chosen(recipe: Recipe, key: Array) -> dict:
+    return parameters(recipe, jax.random.uniform(key, (COUNT,)))
+
+
 def view(crop: Array, index: Array, recipe: Recipe, key: Array) -> Array:
     """One augmented view of each example of a batch.
 
@@ -73,7 +110,7 @@ def view(crop: Array, index: Array, recipe: Recipe, key: Array) -> Array:
 
     def one(image, number):
         mine = jax.random.fold_in(key, number)
-        chosen = parameters(recipe, jax.random.uniform(mine, (COUNT,)))
+        chosen = _chosen(recipe, mine)
         normal = None
         if recipe.get(Noise) is not None:
             normal = jax.random.normal(jax.random.fold_in(mine, 1), (size, size))
