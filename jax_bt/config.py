@@ -583,6 +583,7 @@ def smoke(c: ConfigDict) -> ConfigDict:
         (c.loss, "freeze_steps", 1),
         (c.loss, "dimensions", 8),
         (c.target, "queue_size", 32),
+        (c.target, "words", 32),
     ):
         if isinstance(options.get(name), int) and options[name]:
             options[name] = size

@@ -39,7 +39,9 @@ class Networks(NamedTuple):
 
     Attributes:
       modules: Flax modules by name. A name ending in ``_b`` is the second branch's own network;
-        without one both branches share weights.
+        without one both branches share weights. A head with a number of ``maps`` is made for a
+        tuple of as many arrays, as wide as the maps of the encoder's last stages; others are for
+        what the network before them gives.
       inputs: shape of one view, such as (H, W, C), from which parameters get their shapes.
       inputs_b: the same of the second branch; None where it takes the same.
       micro_batches: number of sequential parts in which the encoder processes a batch
@@ -76,13 +78,17 @@ class Networks(NamedTuple):
         variables: Variables = {"params": {}, "batch_stats": {}}
         for branch in (0, 1):
             x = jnp.zeros((1, *(self.inputs_b if branch and self.inputs_b else self.inputs)))
+            seen: PyTree = {}
             for name, module in self.chain(branch):
+                if count := getattr(module, "maps", 0):
+                    x = last_maps(seen, count)
                 if name in variables["params"]:  # a network of both branches
                     x = module.apply(_of(variables, name), x, train=False)
                     continue
                 # The name, not the position, picks the key: adding a head changes no other.
                 own_key = jax.random.fold_in(key, zlib.crc32(name.encode()))
-                x, made = module.init_with_output(own_key, x, train=False)
+                x, made = module.init_with_output(own_key, x, train=False, mutable=True)
+                seen = made.get("intermediates", seen)
                 variables["params"][name] = made.get("params", {})
                 variables["batch_stats"][name] = made.get("batch_stats", {})
             if not any(name.endswith("_b") for name in self.modules):
@@ -98,7 +104,8 @@ class Networks(NamedTuple):
         after: str | None = None,
         until: str | None = None,
         view: int | None = None,
-    ) -> tuple[dict[str, Array], Variables]:
+        maps: int = 0,
+    ) -> tuple[dict[str, Any], Variables]:
         """Runs one view through the branch's networks in training mode.
 
         Args:
@@ -110,9 +117,14 @@ class Networks(NamedTuple):
           until: see ``chain``.
           view: its number: each view draws its own; None for a pass that draws nothing, such as
             that of a momentum encoder.
+          maps: number of the encoder's stages, the last ones, whose maps (n, h, w, C) are wanted.
 
         Returns:
-          Outputs by network name without ``_b``, and the variables with new running statistics.
+          Outputs by network name without ``_b``, with the tuple of maps as "maps", and the
+          variables with new running statistics.
+
+        Raises:
+          UsageError: the encoder has maps of fewer stages.
         """
         outputs, running = {}, dict(variables["batch_stats"])
         for name, module in self.chain(branch, after, until):
@@ -121,8 +133,9 @@ class Networks(NamedTuple):
                 parts = self.micro_batches
                 if self.key is not None and view is not None:
                     key = jax.random.fold_in(self.key, view)
-            x, running[name] = in_parts(module, _of(variables, name), x, parts, key)
-            outputs[role] = x
+            count = maps if role == "encoder" else 0
+            x, seen, running[name] = in_parts(module, _of(variables, name), x, parts, key, count)
+            outputs |= {role: x} | ({"maps": seen} if count else {})
         return outputs, {"params": variables["params"], "batch_stats": running}
 
     def represent(self, variables: Variables, x: Array, branch: int = 0) -> Array:
@@ -139,9 +152,29 @@ class Networks(NamedTuple):
         return x
 
 
+def last_maps(seen: PyTree, count: int) -> tuple[Array, ...]:
+    """The maps of the last stages among what an encoder shows in "intermediates".
+
+    Raises:
+      UsageError: there are fewer.
+    """
+    names = sorted(name for name in seen if name.startswith("layer"))
+    if len(names) < count:
+        raise UsageError(
+            f"the maps of {count} stages are wanted, and this encoder has {len(names)}: use a "
+            "ResNet or ConvNeXt with as many"
+        )
+    return tuple(seen[name][0] for name in names[len(names) - count :])
+
+
 def in_parts(
-    module: Any, variables: Variables, x: Array, parts: int, key: Array | None = None
-) -> tuple[Array, PyTree]:
+    module: Any,
+    variables: Variables,
+    x: PyTree,
+    parts: int,
+    key: Array | None = None,
+    maps: int = 0,
+) -> tuple[Any, tuple[Array, ...], PyTree]:
     """Applies a network in training mode to a batch in parts, one after the other.
 
     The outputs of all parts are gathered before the loss is computed. The backward pass runs each
@@ -156,24 +189,28 @@ def in_parts(
       x: (n, ...) local batch.
       parts: number of parts; 1 for the batch as a whole.
       key: of what the network draws ("drop_path"), each part its own; None for nothing drawn.
+      maps: number of stages, the last ones, whose maps are wanted.
 
     Returns:
-      The outputs (n, ...) in the batch's order, and the new running statistics.
+      The outputs (n, ...) in the batch's order, the maps (n, h, w, C) of those stages, and the new
+      running statistics.
 
     Raises:
-      UsageError: ``parts`` does not divide n.
+      UsageError: ``parts`` does not divide n, or ``last_maps``.
     """
+    mutable = ["batch_stats", "intermediates"] if maps else ["batch_stats"]
 
-    def apply(params: PyTree, given: tuple[Array, Array | int]) -> tuple[Array, PyTree]:
+    def apply(params: PyTree, given: tuple[Array, Array | int]) -> tuple[PyTree, PyTree]:
         x, part = given
         rngs = None if key is None else {"drop_path": jax.random.fold_in(key, part)}
         own = {**variables, "params": params}
-        y, new = module.apply(own, x, train=True, mutable=["batch_stats"], rngs=rngs)
-        return y, new.get("batch_stats", {})
+        y, new = module.apply(own, x, train=True, mutable=mutable, rngs=rngs)
+        return (y, last_maps(new.get("intermediates", {}), maps)), new.get("batch_stats", {})
 
     params = variables["params"]
     if parts == 1:
-        return apply(params, (x, 0))
+        (y, seen), new = apply(params, (x, 0))
+        return y, seen, new
     if len(x) % parts:
         raise UsageError(f"{len(x)} examples of a device do not divide into {parts} micro-batches")
     # One sum of the gradient over the devices behind the loop, not one for each part in it.
@@ -181,9 +218,9 @@ def in_parts(
     # Every parts-th example: the parts are then the same examples on any number of devices.
     split = x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
     one = jax.checkpoint(functools.partial(apply, params), prevent_cse=False)
-    y, new = lax.map(one, (split, jnp.arange(parts)))
-    y = y.swapaxes(0, 1).reshape(len(x), *y.shape[2:])
-    return y, jax.tree.map(lambda running: jnp.mean(running, axis=0), new)
+    outputs, new = lax.map(one, (split, jnp.arange(parts)))
+    y, seen = jax.tree.map(lambda y: y.swapaxes(0, 1).reshape(len(x), *y.shape[2:]), outputs)
+    return y, seen, jax.tree.map(lambda running: jnp.mean(running, axis=0), new)
 
 
 def _of(variables: Variables, name: str) -> Variables:
