@@ -11,6 +11,7 @@ def get_config(arg: str = ""):
     c.data.image_size = 16  # 8 pixels leave no maps
     whole = {"base": "digits", "affine": None, "jitter": None, "noise": None}
     c.data.built = (whole, {"base": "digits"}, {"base": "digits"})
+    c.heads.levels = ("layer2", "layer3")
     c.target.words = 1024
     c.target.momentum = 0.9  # 200 steps: a slower teacher would hardly leave its start
     c.loss.border = 0

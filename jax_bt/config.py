@@ -576,7 +576,7 @@ def smoke(c: ConfigDict) -> ConfigDict:
     for options in (c.heads, c.target):
         for name, widths in options.items():
             if isinstance(widths, tuple):
-                options[name] = tuple(min(width, 8) for width in widths)
+                options[name] = tuple(min(w, 8) if isinstance(w, int) else w for w in widths)
     for options, name, size in (
         (c.heads, "prototypes", 8),
         (c.loss, "whitening_size", 16),

@@ -39,9 +39,8 @@ class Networks(NamedTuple):
 
     Attributes:
       modules: Flax modules by name. A name ending in ``_b`` is the second branch's own network;
-        without one both branches share weights. A head with a number of ``maps`` is made for a
-        tuple of as many arrays, as wide as the maps of the encoder's last stages; others are for
-        what the network before them gives.
+        without one both branches share weights. A module that has ``reads``, the name of maps that
+        the encoder shows ("intermediates"), takes these, not what the one before it makes.
       inputs: shape of one view, such as (H, W, C), from which parameters get their shapes.
       inputs_b: the same of the second branch; None where it takes the same.
       micro_batches: number of sequential parts in which the encoder processes a batch
@@ -73,22 +72,32 @@ class Networks(NamedTuple):
         names = (name if name in self.modules else name.removesuffix("_b") for name in own)
         return [(name, self.modules[name]) for name in names]
 
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Names of the encoder's maps that other networks take."""
+        names = (getattr(module, "reads", None) for module in self.modules.values())
+        return tuple(sorted({name for name in names if name}))
+
     def init(self, key: Array) -> Variables:
-        """Draws the variables of every network."""
+        """Draws the variables of every network.
+
+        Raises:
+          UsageError: a network takes maps that the encoder does not have.
+        """
         variables: Variables = {"params": {}, "batch_stats": {}}
         for branch in (0, 1):
             x = jnp.zeros((1, *(self.inputs_b if branch and self.inputs_b else self.inputs)))
-            seen: PyTree = {}
+            maps: dict[str | None, Array] = {}
             for name, module in self.chain(branch):
-                if count := getattr(module, "maps", 0):
-                    x = last_maps(seen, count)
+                x = maps.get(getattr(module, "reads", None), x)
                 if name in variables["params"]:  # a network of both branches
                     x = module.apply(_of(variables, name), x, train=False)
                     continue
                 # The name, not the position, picks the key: adding a head changes no other.
                 own_key = jax.random.fold_in(key, zlib.crc32(name.encode()))
                 x, made = module.init_with_output(own_key, x, train=False, mutable=True)
-                seen = made.get("intermediates", seen)
+                if name.removesuffix("_b") == "encoder":
+                    maps = _maps(made, self.read)
                 variables["params"][name] = made.get("params", {})
                 variables["batch_stats"][name] = made.get("batch_stats", {})
             if not any(name.endswith("_b") for name in self.modules):
@@ -104,8 +113,7 @@ class Networks(NamedTuple):
         after: str | None = None,
         until: str | None = None,
         view: int | None = None,
-        maps: int = 0,
-    ) -> tuple[dict[str, Any], Variables]:
+    ) -> tuple[dict[str, Array], Variables]:
         """Runs one view through the branch's networks in training mode.
 
         Args:
@@ -117,25 +125,24 @@ class Networks(NamedTuple):
           until: see ``chain``.
           view: its number: each view draws its own; None for a pass that draws nothing, such as
             that of a momentum encoder.
-          maps: number of the encoder's stages, the last ones, whose maps (n, h, w, C) are wanted.
 
         Returns:
-          Outputs by network name without ``_b``, with the tuple of maps as "maps", and the
-          variables with new running statistics.
-
-        Raises:
-          UsageError: the encoder has maps of fewer stages.
+          Outputs by network name without ``_b``, beside them the maps that a network ``reads``, by
+          their names; and the variables with new running statistics.
         """
         outputs, running = {}, dict(variables["batch_stats"])
+        maps: dict[str | None, Array] = {}
         for name, module in self.chain(branch, after, until):
-            role, parts, key = name.removesuffix("_b"), 1, None
+            role, own = name.removesuffix("_b"), _of(variables, name)
             if role == "encoder":  # where the memory goes; heads see the whole batch
-                parts = self.micro_batches
-                if self.key is not None and view is not None:
-                    key = jax.random.fold_in(self.key, view)
-            count = maps if role == "encoder" else 0
-            x, seen, running[name] = in_parts(module, _of(variables, name), x, parts, key, count)
-            outputs |= {role: x} | ({"maps": seen} if count else {})
+                draws = self.key is not None and view is not None
+                key = jax.random.fold_in(self.key, view) if draws else None
+                x, new, maps = in_parts(module, own, x, self.micro_batches, key, self.read)
+                outputs |= maps
+            else:
+                x = maps.get(getattr(module, "reads", None), x)
+                x, new, _ = in_parts(module, own, x, 1)
+            outputs[role], running[name] = x, new
         return outputs, {"params": variables["params"], "batch_stats": running}
 
     def represent(self, variables: Variables, x: Array, branch: int = 0) -> Array:
@@ -152,29 +159,14 @@ class Networks(NamedTuple):
         return x
 
 
-def last_maps(seen: PyTree, count: int) -> tuple[Array, ...]:
-    """The maps of the last stages among what an encoder shows in "intermediates".
-
-    Raises:
-      UsageError: there are fewer.
-    """
-    names = sorted(name for name in seen if name.startswith("layer"))
-    if len(names) < count:
-        raise UsageError(
-            f"the maps of {count} stages are wanted, and this encoder has {len(names)}: use a "
-            "ResNet or ConvNeXt with as many"
-        )
-    return tuple(seen[name][0] for name in names[len(names) - count :])
-
-
 def in_parts(
     module: Any,
     variables: Variables,
-    x: PyTree,
+    x: Array,
     parts: int,
     key: Array | None = None,
-    maps: int = 0,
-) -> tuple[Any, tuple[Array, ...], PyTree]:
+    shown: tuple[str, ...] = (),
+) -> tuple[Array, PyTree, dict[str | None, Array]]:
     """Applies a network in training mode to a batch in parts, one after the other.
 
     The outputs of all parts are gathered before the loss is computed. The backward pass runs each
@@ -189,28 +181,28 @@ def in_parts(
       x: (n, ...) local batch.
       parts: number of parts; 1 for the batch as a whole.
       key: of what the network draws ("drop_path"), each part its own; None for nothing drawn.
-      maps: number of stages, the last ones, whose maps are wanted.
+      shown: names of maps that the network shows.
 
     Returns:
-      The outputs (n, ...) in the batch's order, the maps (n, h, w, C) of those stages, and the new
-      running statistics.
+      The outputs (n, ...) in the batch's order, the new running statistics, and the maps by name,
+      (n, ...) too.
 
     Raises:
-      UsageError: ``parts`` does not divide n, or ``last_maps``.
+      UsageError: ``parts`` does not divide n.
     """
-    mutable = ["batch_stats", "intermediates"] if maps else ["batch_stats"]
 
     def apply(params: PyTree, given: tuple[Array, Array | int]) -> tuple[PyTree, PyTree]:
         x, part = given
         rngs = None if key is None else {"drop_path": jax.random.fold_in(key, part)}
         own = {**variables, "params": params}
+        mutable = ["batch_stats", *["intermediates"] * bool(shown)]
         y, new = module.apply(own, x, train=True, mutable=mutable, rngs=rngs)
-        return (y, last_maps(new.get("intermediates", {}), maps)), new.get("batch_stats", {})
+        return (y, _maps(new, shown)), new.get("batch_stats", {})
 
     params = variables["params"]
     if parts == 1:
-        (y, seen), new = apply(params, (x, 0))
-        return y, seen, new
+        (y, maps), new = apply(params, (x, 0))
+        return y, new, maps
     if len(x) % parts:
         raise UsageError(f"{len(x)} examples of a device do not divide into {parts} micro-batches")
     # One sum of the gradient over the devices behind the loop, not one for each part in it.
@@ -218,9 +210,22 @@ def in_parts(
     # Every parts-th example: the parts are then the same examples on any number of devices.
     split = x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
     one = jax.checkpoint(functools.partial(apply, params), prevent_cse=False)
-    outputs, new = lax.map(one, (split, jnp.arange(parts)))
-    y, seen = jax.tree.map(lambda y: y.swapaxes(0, 1).reshape(len(x), *y.shape[2:]), outputs)
-    return y, seen, jax.tree.map(lambda running: jnp.mean(running, axis=0), new)
+    made, new = lax.map(one, (split, jnp.arange(parts)))
+    y, maps = jax.tree.map(lambda y: y.swapaxes(0, 1).reshape(len(x), *y.shape[2:]), made)
+    return y, jax.tree.map(lambda running: jnp.mean(running, axis=0), new), maps
+
+
+def _maps(made: PyTree, names: tuple[str, ...]) -> dict[str | None, Array]:
+    """Those of these names among the maps that a network showed.
+
+    Raises:
+      UsageError: there is none of a name.
+    """
+    there = made.get("intermediates", {})
+    for name in names:
+        if name not in there:
+            raise UsageError(f"the method takes the encoder's {name!r}, which it does not show")
+    return {name: there[name][0] for name in names}
 
 
 def _of(variables: Variables, name: str) -> Variables:

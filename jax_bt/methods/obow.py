@@ -1,13 +1,13 @@
 """OBoW predicts from crops which visual words a slow teacher sees in the whole image.
 
 The first view is the teacher's, the others are the student's. Words are the teacher's local
-features of the last steps, a queue for each of the encoder's last stages.
+features of the last steps, a queue for each level of its maps.
 
 Reference: Gidaris et al. 2021, https://arxiv.org/abs/2012.11552; valeoai/obow
 """
 
 import itertools
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,33 +19,39 @@ from jax_bt.methods import _momentum, _together
 from jax_bt.methods._context import Context
 from jax_bt.methods._networks import Networks, Outputs, Variables
 from jax_bt.methods._options import Count, CountOrZero, Positive, Share, Widths
-from jax_bt.models.heads import MLP, Identity, WordWeights
+from jax_bt.models.heads import MLP, Identity
 
 SHARED_ONLY = True  # the teacher is an average of the one student
 
 
 def heads(
-    encoder_width: int, *, projector: Widths = (), levels: Annotated[int, "[1, 9]"] = 2
+    encoder_width: int,
+    *,
+    projector: Widths = (),
+    levels: tuple[str, ...] = ("layer3", "layer4"),
 ) -> dict[str, Any]:
-    """No projector, unless it has widths; the weights of the words of the last ``levels`` stages.
+    """A head for each level makes weights of its words: Linear-BN-ReLU-Linear of unit words.
 
-    Levels are 3 and 4 of a ResNet-50, 1024 and 2048 wide.
+    Levels are names of the encoder's maps. Features are the encoder's, unless a projector has
+    widths, which the reference does not have.
     """
+    if not levels:
+        raise UsageError("heads.levels=(): obow needs at least one")
     width = projector[-1] if projector else encoder_width
-    return {
-        "projector": MLP(projector) if projector else Identity(encoder_width),
-        "words": WordWeights(levels, width),
-    }
+    made: dict[str, Any] = {"projector": MLP(projector) if projector else Identity(encoder_width)}
+    for level in levels:
+        widths = (2 * width, width)
+        made[f"words_{level}"] = MLP(widths, output_bias=True, unit_input=True, reads=level)
+    return made
 
 
 def init_target(
     networks: Networks, variables: Variables, context: Context, *, words: Count = 8192
 ) -> dict[str, Any]:
     """Copies the encoder for the teacher; draws the words (K, C) of each level, relu(normal)."""
-    weights = variables["params"]["words"]
     queues = []
-    for i in range(networks.modules["words"].maps):
-        channels = weights[f"stage_{i}"]["linear_0"]["kernel"].shape[0]
+    for i, (name, _) in enumerate(networks.chain(after="projector")):
+        channels = len(variables["params"][name]["linear_0"]["kernel"])
         key = jax.random.fold_in(context.key, i)
         queues.append(jax.nn.relu(jax.random.normal(key, (words, channels))))
     return {
@@ -72,22 +78,20 @@ def loss(
     Each device makes the weights of its share of the words.
     """
     axis_name, (whole, *crops) = context.axis_name, views
+    teacher, moved = networks(target, whole, until="encoder")
     out = _together.run(networks, variables, (), tuple(crops))
-    shares = tuple(stats.own_share(w, axis_name, field="target.words") for w in target["words"])
     variables = {**variables, "batch_stats": out.batch_stats}
-    made, variables = networks(variables, shares, after="projector")
-    levels = len(shares)
-    teacher, moved = networks(target, whole, until="encoder", maps=levels)
-
     by_size = itertools.groupby(zip(crops, out.embeddings, strict=True), lambda x: x[0].shape)
     features = [kappa * jnp.stack([z for _, z in same]) for _, same in by_size]
-    terms, distances, perplexities, new = [], [], [], []
-    for i, maps in enumerate(teacher["maps"]):
+    terms, perplexities, distances, new = [], [], [], []
+    before = "projector"
+    for i, (head, module) in enumerate(networks.chain(after="projector")):
+        words, maps = target["words"][i], teacher[module.reads]
         places = _places(jax.random.fold_in(context.key, i), maps, border, axis_name)
         new.append(losses.new_words(maps, places, border=border))
         bags = losses.bags_of_words(
             maps,
-            target["words"][i],
+            words,
             target["mean_distance"][i],
             inverse_delta=inverse_delta,
             decay=decay,
@@ -95,13 +99,16 @@ def loss(
             axis_name=axis_name,
         )
         distances.append(bags.mean_distance)
-        shares_of_words = stats.mean(bags.target, axis_name=axis_name)
-        perplexities.append(jnp.exp(jnp.sum(jax.scipy.special.entr(shares_of_words))))
-        weights = stats.all_gather(made["words"][i], axis_name=axis_name).T
+        mean_bag = stats.mean(bags.target, axis_name=axis_name)
+        perplexities.append(jnp.exp(jnp.sum(jax.scipy.special.entr(mean_bag))))
+        share = stats.own_share(words, axis_name, field="target.words")
+        made, variables = networks(variables, share, after=before, until=head)
+        before = head
+        weights = stats.all_gather(stats.l2_normalize(made[head]), axis_name=axis_name).T
         terms += [losses.obow(z @ weights, bags.target, axis_name=axis_name).loss for z in features]
-    value = sum(terms) / levels
+    value = sum(terms) / len(new)
     return value, Outputs(
-        terms={"loss": value, "perplexity": sum(perplexities) / levels},
+        terms={"loss": value, "perplexity": sum(perplexities) / len(new)},
         batch_stats=variables["batch_stats"],
         representations=(*out.representations, *new),
         embeddings=out.embeddings,
@@ -116,7 +123,7 @@ def _places(key: Array, maps: Array, border: int, axis_name: str | None) -> Arra
     if min(rows, columns) < 1:
         raise UsageError(
             f"obow: maps of {height} x {width} have no window of 3 x 3 inside a border of "
-            f"{border}: use a larger first view, --config.loss.border=0 or fewer heads.levels"
+            f"{border}: use a larger first view, --config.loss.border=0 or earlier heads.levels"
         )
     count = batch * stats.axis_size(axis_name)
     places = jax.random.randint(key, (count,), 0, rows * columns)

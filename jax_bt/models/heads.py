@@ -96,6 +96,8 @@ class MLP(nn.Module):
       norm: batch norm after all Linear but the last.
       activation: "relu" or "gelu" (exact, as torch's).
       unit_input: scale the rows of the input to unit length first, as VSE++ does.
+      reads: name of the encoder's maps that are the input, each position a row; None for what the
+        network before the head makes.
       axis_name: mapped axis whose shards share batch statistics, or None.
       norm_group: consecutive shards that share batch statistics; None for all.
       dtype: of the computation; None takes the wider of input and parameters.
@@ -110,6 +112,7 @@ class MLP(nn.Module):
     norm: bool = True
     activation: str = "relu"
     unit_input: bool = False
+    reads: str | None = None
     axis_name: str | None = None
     norm_group: int | None = None
     dtype: Any = None
@@ -122,7 +125,7 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool = False) -> Array:
-        """(N, D) -> (N, widths[-1]); ``train`` as in BatchNorm."""
+        """(N, ..., D) -> (N, ..., widths[-1]); ``train`` as in BatchNorm."""
         if self.output_norm not in OUTPUT_NORMS:
             raise ValueError(
                 f"output_norm={self.output_norm!r} is not one of {', '.join(OUTPUT_NORMS)}"
@@ -151,42 +154,3 @@ class MLP(nn.Module):
             }
             x = BatchNorm(name=f"bn_{last}", **learned, **over, **types)(x, train)
         return x
-
-
-class WordWeights(nn.Module):
-    """OBoW's weights of visual words, made from the words of several stages, each by its own MLP.
-
-        unit words - Linear(2 width, no bias) - BatchNorm - ReLU - Linear(width) - unit length
-
-    Attributes:
-      maps: number of stages, whose words are as wide as their maps.
-      width_out: width of the weights, that of the features that they are multiplied with.
-      axis_name: mapped axis whose shards share batch statistics, or None.
-      norm_group: consecutive shards that share batch statistics; None for all.
-      dtype: of the computation; None takes the wider of input and parameters.
-      param_dtype: of parameters and running statistics.
-    """
-
-    maps: int
-    width_out: int
-    axis_name: str | None = None
-    norm_group: int | None = None
-    dtype: Any = None
-    param_dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, words: tuple[Array, ...], train: bool = False) -> tuple[Array, ...]:
-        """(..., C) for each stage -> (..., width_out), float32 or wider; ``train`` as in MLP."""
-        mlp = functools.partial(
-            MLP,
-            (2 * self.width_out, self.width_out),
-            output_bias=True,
-            unit_input=True,
-            axis_name=self.axis_name,
-            norm_group=self.norm_group,
-            dtype=self.dtype,
-            param_dtype=self.param_dtype,
-        )
-        return tuple(
-            stats.l2_normalize(mlp(name=f"stage_{i}")(x, train)) for i, x in enumerate(words)
-        )
