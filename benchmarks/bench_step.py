@@ -71,7 +71,7 @@ def ours(given):
     from jax_bt import methods, optim
     from jax_bt.devices.mesh import AXIS, make_mesh, to_global
     from jax_bt.models import MLP, ResNet
-    from jax_bt.train.step import init_state, make_train_step
+    from jax_bt.train.step import make_init_state, make_train_step
 
     options = {"axis_name": AXIS, "dtype": given.dtype}
     encoder = ResNet(
@@ -82,7 +82,7 @@ def ours(given):
     method = methods.Method(methods.load("barlow_twins"), {"lambd": LAMBDA})
     optimizer = optim.sgd(RATE, momentum=MOMENTUM)
     mesh = make_mesh(jax.devices()[:1])
-    state = init_state(method, networks, optimizer, mesh, seed=0, total_steps=1000)
+    state = make_init_state(method, networks, optimizer, mesh, total_steps=1000)(0)
     step = make_train_step(method, networks, optimizer, mesh, total_steps=1000)
     batch = to_global(mesh, {"views": images(given.batch, given.size)})
     count = sum(leaf.size for leaf in jax.tree.leaves(state.params))

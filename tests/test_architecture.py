@@ -28,7 +28,7 @@ FRONT_DOOR = PACKAGE / "__init__.py"
 DOORS = {
     "tensorflow": ["data/", "augment/host/"],
     "tensorflow_datasets": ["data/"],
-    "orbax": ["train/checkpoint.py"],
+    "orbax": ["train/checkpoint.py", "train/orbax_manager.py"],
     "optax": ["optim/"],
     "absl": ["main.py"],
     # A ConfigDict ends in build. The loop and the plan take one from their caller and hand it to

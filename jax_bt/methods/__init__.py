@@ -69,6 +69,8 @@ class Method:
     @property
     def least_scale(self) -> float | None:
         """Least healthy deviation of the embeddings; None for losses that ignore their length."""
+        if self.loss_options.get("normalize", "none") != "none":
+            return None
         return getattr(self.module, "LEAST_SCALE", None)
 
     def check_views(self, count: int) -> None:

@@ -14,7 +14,7 @@ from jax_bt.devices.mesh import sharded
 from jax_bt.methods import Method, Networks, Variables
 from jax_bt.train.epoch import make_epoch_start
 from jax_bt.train.state import TrainState, shardings
-from jax_bt.train.step import Augment, Step, init_state, make_train_step
+from jax_bt.train.step import Augment, Step, make_init_state, make_train_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,12 +132,16 @@ class Run:
 
     def init_state(self) -> TrainState:
         """The state of step 0; a function of the config and its seed alone."""
-        return init_state(
+        return self._init_state(self.data.seed)
+
+    @functools.cached_property
+    def _init_state(self) -> Callable[[int], TrainState]:
+        """Traced once, for the shapes and for the values."""
+        return make_init_state(
             self.method,
             self.networks,
             self.optimizer,
             self.mesh,
-            seed=self.data.seed,
             total_steps=self.total_steps,
             classes=self.classes,
             examples=self.examples,

@@ -49,25 +49,25 @@ def key_of(seed: int) -> Array:
     return jax.random.wrap_key_data(words, impl="threefry2x32")
 
 
-def init_state(
+def make_init_state(
     method: Method,
     networks: Networks,
     optimizer: optim.GradientTransformation,
     mesh: Mesh,
     *,
-    seed: int,
     total_steps: int,
     classes: int | None = None,
     examples: int = 0,
-) -> TrainState:
-    """Builds the state of step 0 on the mesh; the same for any number of devices.
+) -> Callable[[int], TrainState]:
+    """Compiles the state of step 0: seed -> state on the mesh, the same for any number of devices.
+
+    Everything random of a run derives from the seed, 0 to 2^64 - 1.
 
     Args:
       method: with its options.
       networks: encoder and heads.
       optimizer: from ``optim.make``.
       mesh: the mesh of all devices.
-      seed: everything random of the run derives from it; 0 to 2^64 - 1.
       total_steps: of the run.
       classes: of the labels, for a linear classifier beside the encoder; None for no classifier.
       examples: of the training split, each of which has a row in a method's bank.
@@ -94,7 +94,8 @@ def init_state(
             bank=method.init_bank(networks, examples, context),
         )
 
-    return jax.jit(init, out_shardings=shardings(mesh))(key_of(seed))
+    compiled = jax.jit(init, out_shardings=shardings(mesh))
+    return lambda seed: compiled(key_of(seed))
 
 
 def make_train_step(

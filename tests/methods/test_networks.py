@@ -16,7 +16,7 @@ from jax_bt.models.heads import MLP
 from jax_bt.models.resnet import ResNet
 from jax_bt.models.vit import ViT
 from jax_bt.train.build import build
-from jax_bt.train.step import init_state, make_train_step
+from jax_bt.train.step import make_init_state, make_train_step
 
 from . import tiny
 
@@ -27,7 +27,7 @@ def trained(micro_batches, *, devices=1, name="barlow_twins", **encoder):
     made = MLP((24, 12), axis_name=AXIS, **encoder)
     nets = Networks({**nets.modules, "encoder": made}, nets.inputs, micro_batches)
     mesh, optimizer = make_mesh(jax.devices()[:devices]), optim.sgd(0.05)
-    current = init_state(method, nets, optimizer, mesh, seed=0, total_steps=3)
+    current = make_init_state(method, nets, optimizer, mesh, total_steps=3)(0)
     train_step = make_train_step(method, nets, optimizer, mesh, total_steps=3)
     values = []
     for i in range(3):

@@ -13,7 +13,7 @@ from jax_bt.models.heads import MLP
 from jax_bt.models.resnet import ResNet
 from jax_bt.train.epoch import make_epoch_start
 from jax_bt.train.state import TrainState, shardings
-from jax_bt.train.step import init_state, make_train_step
+from jax_bt.train.step import make_init_state, make_train_step
 
 INPUTS, BATCH, STEPS, EPOCH = 6, 16, 8, 2  # an epoch of two steps
 IMAGES = {"obow": (8, 8, 1)}  # methods that need maps, and the shape of their views
@@ -73,7 +73,7 @@ def make(name: str, *, devices: int = 1, loss=None, target=None, **heads) -> Tin
     mesh, one = (make_mesh(jax.devices()[:count]) for count in (devices, 1))
     # On one device and moved, which spares a compilation; train/test_step.py starts on several.
     examples = BATCH * EPOCH
-    state = init_state(method, nets, optimizer, one, seed=0, total_steps=STEPS, examples=examples)
+    state = make_init_state(method, nets, optimizer, one, total_steps=STEPS, examples=examples)(0)
     state = jax.device_put(state, shardings(mesh))
     step = make_train_step(method, nets, optimizer, mesh, total_steps=STEPS)
     start_epoch = make_epoch_start(method, mesh, total_steps=STEPS)

@@ -13,7 +13,7 @@ from etils import epath
 
 from jax_bt import errors
 from jax_bt.devices.mesh import make_mesh, replicated
-from jax_bt.train import checkpoint
+from jax_bt.train import checkpoint, orbax_manager
 from jax_bt.train.state import TrainState
 
 MESH = make_mesh()
@@ -189,7 +189,7 @@ def test_every_part_is_closed_after_one_has_failed():
                 raise met.pop(0)
 
     with pytest.raises(OSError, match="disk"):
-        checkpoint._close(Manager())
+        orbax_manager._close(Manager())
     assert not met
 
 

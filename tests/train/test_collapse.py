@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jax_bt import config, diagnostics
+from jax_bt import config, diagnostics, methods
 from jax_bt.methods import Outputs
 from jax_bt.train import collapse, train
 from jax_bt.train.monitor import Monitor
@@ -61,6 +61,9 @@ def test_shrinking_embeddings_count_where_the_loss_sees_lengths():
     shrunk = record(spread_out(64, 8), 0.01 * spread_out(64, 8))
     assert collapse.verdict(shrunk, SCALE) == "complete"
     assert collapse.verdict(shrunk, None) == "none"
+    vicreg = methods.load("vicreg")
+    assert methods.Method(vicreg).least_scale == SCALE
+    assert methods.Method(vicreg, {"normalize": "l2"}).least_scale is None
 
 
 class Listener:

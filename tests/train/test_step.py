@@ -18,7 +18,7 @@ from jax_bt.optim.schedules import warmup_cosine
 from jax_bt.train.build import build
 from jax_bt.train.loop import step_input
 from jax_bt.train.state import TrainState
-from jax_bt.train.step import VIEWS, init_state, key_of, make_train_step
+from jax_bt.train.step import VIEWS, key_of, make_init_state, make_train_step
 
 # torch's names of the traces' parameters -> ours
 PARAMETERS = {
@@ -114,7 +114,7 @@ def small(devices, *, encoder=None, rate=0.1, biases=0.01, **options):
     networks = Networks({"encoder": net, "projector": head}, inputs=(8, 8, 3))
     optimizer = optim.lars(rate, 1e-4, trust_coefficient=0.01, bias_learning_rate=biases)
     mesh = make_mesh(jax.devices()[:devices])
-    state = init_state(method, networks, optimizer, mesh, seed=0, total_steps=20)
+    state = make_init_state(method, networks, optimizer, mesh, total_steps=20)(0)
     step = make_train_step(method, networks, optimizer, mesh, total_steps=20, **options)
     return state, step, mesh
 
@@ -359,7 +359,7 @@ def momentum_of_one_step(devices, dtype, parts=1, small_batches=1, examples=slic
     networks = Networks(modules, (8, 8, 3), micro_batches=parts)
     method = Method(methods.load("barlow_twins"), {})
     optimizer, mesh = optim.sgd(0.1, momentum=0.9), make_mesh(jax.devices()[:devices])
-    state = init_state(method, networks, optimizer, mesh, seed=0, total_steps=4)
+    state = make_init_state(method, networks, optimizer, mesh, total_steps=4)(0)
     step = make_train_step(
         method, networks, optimizer, mesh, total_steps=4, small_batches=small_batches
     )
