@@ -21,7 +21,8 @@ class Outputs(NamedTuple):
     Attributes:
       terms: scalars to log, global values.
       batch_stats: running statistics after the step, the same on every device.
-      representations: encoder outputs of the views, (local batch, features) each.
+      representations: encoder outputs of the views, (local batch, features) each; behind them what
+        else of each example ``update_target`` needs, such as OBoW's new words.
       embeddings: projector outputs of the views, (local batch, D) each.
       kept: what ``update_target`` needs and every device holds alike, such as the target
         network's statistics.
