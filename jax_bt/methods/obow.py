@@ -32,7 +32,8 @@ def heads(
 ) -> dict[str, Any]:
     """A head for each level makes weights of its words: Linear-BN-ReLU-Linear of unit words.
 
-    Levels are names of the encoder's maps. Features are the encoder's, unless a projector has
+    Levels are names of the encoder's maps, which give a head the width of its input; in the loss it
+    takes words, which have that width. Features are the encoder's, unless a projector has
     widths, which the reference does not have.
     """
     if not levels:
