@@ -10,7 +10,7 @@ def get_config(arg: str = ""):
     c = config.digits(method="obow")
     whole = {"base": "digits", "affine": None, "jitter": None, "noise": None}
     c.data.built = (whole, {"base": "digits"}, {"base": "digits"})
-    c.heads.levels = ("layer1", "layer2")  # layer3 has 2 x 2 places
+    c.heads.levels = ("layer1", "layer2")  # layer3: 2 x 2 places, too few
     c.target.words = 1024
     c.target.momentum = 0.9  # 200 steps: a slower teacher would hardly leave its start
     c.loss.border = 0
