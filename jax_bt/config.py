@@ -612,13 +612,14 @@ def smoke(c: ConfigDict) -> ConfigDict:
     for options in (c.heads, c.target):
         for name, widths in options.items():
             if isinstance(widths, tuple):
-                options[name] = tuple(min(width, 8) for width in widths)
+                options[name] = tuple(min(w, 8) if isinstance(w, int) else w for w in widths)
     for options, name, size in (
         (c.heads, "prototypes", 8),
         (c.loss, "whitening_size", 16),
         (c.loss, "freeze_steps", 1),
         (c.loss, "dimensions", 8),
         (c.target, "queue_size", 32),
+        (c.target, "words", 32),
     ):
         if isinstance(options.get(name), int) and options[name]:
             options[name] = size

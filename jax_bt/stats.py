@@ -131,6 +131,31 @@ def all_gather(x: Array, axis: int = 0, axis_name: str | None = None) -> Array:
     return x if axis_name is None else lax.all_gather(x, axis_name, axis=axis, tiled=True)
 
 
+def own_share(x: Array, axis_name: str | None = None, *, field: str, axis: int = 0) -> Array:
+    """This shard's equal part, along ``axis``, of an array that every shard holds whole.
+
+    ``all_gather`` puts the parts together again.
+
+    Args:
+      x: the whole array, replicated.
+      axis_name: mapped axis, or None.
+      field: of the config, which sets the number of rows, for the message.
+      axis: the axis that is divided.
+
+    Raises:
+      UsageError: the number of shards does not divide the rows.
+    """
+    shards = axis_size(axis_name)
+    share, rest = divmod(x.shape[axis], shards)
+    if rest:
+        raise UsageError(
+            f"{field}={x.shape[axis]} does not divide over {shards} devices: "
+            f"use --config.{field}={max(share, 1) * shards}"
+        )
+    first = shard_index(axis_name) * share
+    return lax.dynamic_slice_in_dim(x, first, share, axis=axis)
+
+
 def next_row(x: Array, axis_name: str | None = None) -> Array:
     """The global array's rows moved up by one, the last row being the first: row i is row i + 1.
 

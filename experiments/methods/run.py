@@ -19,6 +19,7 @@ METHODS = {
     "swav": ("SwAV", 75.3, 800),
     "deepcluster_v2": ("DeepCluster v2", 75.2, 800),
     "sela_v2": ("SeLa v2", 67.2, "400, two crops"),
+    "obow": ("OBoW", 73.8, 200),
     "w_mse": ("W-MSE", 66.3, "Barlow Twins, app. A"),
     "imax": ("IMAX",),
     "direct_clr": ("DirectCLR", 62.7, 100),
@@ -36,6 +37,7 @@ METHODS = {
 }
 SAME = {"steps": 200, "batch_size": 256}  # some configs of the digits take fewer
 SMALLER = {**SAME, "data.image_size": 12}  # 16 pixels take twice as long: 22 methods, three seeds
+CIFAR = {"obow": None}  # not run yet: its crops need a size of their own at 12 pixels
 TABLE = Table(
     name="methods",
     title="All methods at the same number of images",
@@ -46,7 +48,7 @@ TABLE = Table(
             name=name,
             config=config,
             digits=SAME,
-            cifar=SMALLER,
+            cifar=CIFAR.get(config, SMALLER),
             baselines=config == "barlow",
             published=published,
         )

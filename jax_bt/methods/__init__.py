@@ -180,7 +180,7 @@ def table() -> str:
         for group, functions in groups.items():
             for field, (default, kind, interval) in options_of(*functions).items():
                 values = interval_words(interval) if interval else kind.__name__
-                values = f"each {values}" if kind is tuple else values
+                values = f"each {values}" if kind is tuple and interval else values
                 lines.append(f"| {name} | `{group}.{field}` | `{default!r}` | {values} |")
     return "\n".join(lines) + "\n"
 

@@ -21,7 +21,8 @@ class Outputs(NamedTuple):
     Attributes:
       terms: scalars to log, global values.
       batch_stats: running statistics after the step, the same on every device.
-      representations: encoder outputs of the views, (local batch, features) each.
+      representations: encoder outputs of the views, (local batch, features) each; behind them what
+        else of each example ``update_target`` needs, such as OBoW's new words.
       embeddings: projector outputs of the views, (local batch, D) each.
       kept: what ``update_target`` needs and every device holds alike, such as the target
         network's statistics.
@@ -127,7 +128,8 @@ class Networks(NamedTuple):
             that of a momentum encoder.
 
         Returns:
-          Outputs by network name without ``_b``, and the variables with new running statistics.
+          Outputs by network name without ``_b``, beside them the maps that a network ``reads``, by
+          their names; and the variables with new running statistics.
         """
         outputs, running = {}, dict(variables["batch_stats"])
         maps: dict[str | None, Array] = {}
@@ -137,6 +139,7 @@ class Networks(NamedTuple):
                 draws = self.key is not None and view is not None
                 key = jax.random.fold_in(self.key, view) if draws else None
                 x, new, maps = in_parts(module, own, x, self.micro_batches, key, self.read)
+                outputs |= maps
             else:
                 x = maps.get(getattr(module, "reads", None), x)
                 x, new, _ = in_parts(module, own, x, 1)

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import losses, stats
-from jax_bt.errors import UsageError
 from jax_bt.methods import _crops
 from jax_bt.methods._context import Context
 from jax_bt.methods._networks import Networks, Outputs, Variables
@@ -82,7 +81,8 @@ def loss(
     )
 
     def with_queue() -> Array:
-        return formula(queue_scores=scores_of(_own_share(target, context.axis_name))).loss
+        share = stats.own_share(target, context.axis_name, field="target.queue_size", axis=1)
+        return formula(queue_scores=scores_of(share)).loss
 
     def without() -> Array:
         return formula().loss
@@ -97,19 +97,6 @@ def loss(
         representations=tuple(features),
         embeddings=tuple(z),
     )
-
-
-def _own_share(queue: Array, axis_name: str | None) -> Array:
-    """The part of the queue (2, M, D) that this device scores, an equal share of M."""
-    devices = stats.axis_size(axis_name)
-    share, rest = divmod(queue.shape[1], devices)
-    if rest:
-        raise UsageError(
-            f"swav: queue_size {queue.shape[1]} does not divide over {devices} devices: "
-            f"use --config.target.queue_size={max(share, 1) * devices}"
-        )
-    first = stats.shard_index(axis_name) * share
-    return lax.dynamic_slice_in_dim(queue, first, share, axis=1)
 
 
 def update_target(

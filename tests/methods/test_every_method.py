@@ -20,8 +20,8 @@ make = functools.cache(tiny.make)
 def test_the_files_are_the_methods():
     assert methods.names() == [
         "barlow_twins", "byol", "cor_info_max", "deepcluster_v2", "direct_clr", "frossl", "imax",
-        "lejepa", "mec", "mixed_barlow_twins", "mmcr", "moco_v2", "moco_v3", "sela_v2", "simclr",
-        "simsiam", "swav", "tcr", "tico", "vicreg", "vicregl", "visreg", "vse", "w_mse",
+        "lejepa", "mec", "mixed_barlow_twins", "mmcr", "moco_v2", "moco_v3", "obow", "sela_v2",
+        "simclr", "simsiam", "swav", "tcr", "tico", "vicreg", "vicregl", "visreg", "vse", "w_mse",
     ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -131,3 +132,45 @@ def test_an_encoder_draws_anew_for_each_view_and_part_and_not_without_a_key():
     assert 1 < rows(keyed, view=0)[1] <= 4  # two branches of the last block, there or not
     parts = rows(keyed._replace(micro_batches=2), view=0)[0]
     assert np.abs(parts[::2] - parts[1::2]).max() > 1e-3
+
+
+class Shows(nn.Module):
+    """An encoder without batch norm that shows its maps."""
+
+    width_out = 5
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        maps = nn.tanh(nn.Dense(self.width_out)(x))
+        self.sow("intermediates", "maps", maps)
+        return maps.mean((1, 2))
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_a_head_takes_the_encoders_maps_whole_or_in_parts(parts):
+    """Beside Flax alone: maps and what a head makes of them, in the batch's order; the gradient."""
+    heads = {"projector": MLP((4,)), "of_maps": MLP((6, 3), norm=False, reads="maps")}
+    nets = Networks({"encoder": Shows(), **heads}, (4, 4, 2), parts)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(8, 4, 4, 2)), jnp.float32)
+    variables = nets.init(jax.random.key(0))
+
+    def by_hand(params):
+        _, seen = Shows().apply({"params": params["encoder"]}, x, mutable=["intermediates"])
+        [maps] = seen["intermediates"]["maps"]
+        return maps, heads["of_maps"].apply({"params": params["of_maps"]}, maps)
+
+    def ours(params):
+        made, _ = nets({**variables, "params": params}, x)
+        assert made["projector"].shape == (8, 4)  # the head before it takes no maps
+        return made["maps"], made["of_maps"]
+
+    def gradient(made):
+        weights = jnp.cos(jnp.arange(8 * 4 * 4 * 3.0)).reshape(8, 4, 4, 3)
+        grads = jax.grad(lambda p: jnp.sum(weights * made(p)[1]))(variables["params"])
+        return {name: grads[name] for name in ("encoder", "of_maps")}
+
+    params = variables["params"]
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5)
+    jax.tree.map(close, ours(params), by_hand(params))
+    jax.tree.map(close, gradient(ours), gradient(by_hand))  # of sums over 128 rows of float32
+    assert max(np.abs(g).max() for g in jax.tree.leaves(gradient(ours)["encoder"])) > 1e-2

@@ -1,4 +1,4 @@
-"""Every method at a size that compiles in a second: MLP encoders on six inputs."""
+"""Every method at a size that compiles in a second: MLP encoders on six inputs, or tiny ResNets."""
 
 from typing import Any, NamedTuple
 
@@ -10,12 +10,15 @@ from jax_bt import methods, optim
 from jax_bt.devices.mesh import AXIS, make_mesh, to_global
 from jax_bt.methods import Context, Method, Networks
 from jax_bt.models.heads import MLP
+from jax_bt.models.resnet import ResNet
 from jax_bt.train.epoch import make_epoch_start
 from jax_bt.train.state import TrainState, shardings
 from jax_bt.train.step import make_init_state, make_train_step
 
 INPUTS, BATCH, STEPS, EPOCH = 6, 16, 8, 2  # an epoch of two steps
+IMAGES = {"obow": (8, 8, 1)}  # methods that need maps, and the shape of their views
 HEADS = {
+    "obow": {"levels": ("layer1", "layer2")},
     "direct_clr": {"projector": ()},
     "byol": {"projector": (16, 8), "predictor": (16, 8)},
     "mec": {"projector": (16, 8), "predictor": (16, 8)},
@@ -26,12 +29,14 @@ HEADS = {
     "sela_v2": {"projector": (16, 8), "prototypes": (4, 6)},
 }
 LOSS = {
+    "obow": {"border": 0},
     "direct_clr": {"dimensions": 4},
     "w_mse": {"iterations": 2, "whitening_size": 16},
     "swav": {"freeze_steps": 1},
     "vicregl": {"num_matches": (3, 2)},
 }
 TARGET = {
+    "obow": {"words": 40},
     "moco_v2": {"queue_size": 32},
     "swav": {"queue_size": 32},
     "deepcluster_v2": {"clusters": (4, 6)},
@@ -61,9 +66,11 @@ class Tiny(NamedTuple):
 def networks(name: str, *, axis_name: str | None = None, encoder_b: Any = None, **heads):
     """Tiny networks of a method; with ``encoder_b``, of two branches."""
     encoder = Encoder((12,), output_norm="affine", axis_name=axis_name)
+    if name in IMAGES:
+        encoder = ResNet((1, 1), bottleneck=False, features=4, stem="cifar", axis_name=axis_name)
     options = HEADS.get(name, {"projector": (16, 8)}) | heads
-    module = methods.load(name)
-    return methods.make_networks(module, encoder, options, encoder_b=encoder_b, inputs=(INPUTS,))
+    module, inputs = methods.load(name), IMAGES.get(name, (INPUTS,))
+    return methods.make_networks(module, encoder, options, encoder_b=encoder_b, inputs=inputs)
 
 
 def make(name: str, *, devices: int = 1, loss=None, target=None, **heads) -> Tiny:
@@ -95,10 +102,10 @@ def context(step: int = 0, seed: int = 0) -> Context:
     return Context(None, step, STEPS, jax.random.key(seed))
 
 
-def views(i: int, count: int = 2) -> tuple[np.ndarray, ...]:
+def views(i: int, count: int = 2, inputs: tuple[int, ...] = (INPUTS,)) -> tuple[np.ndarray, ...]:
     """Views of batch i: shared signal, own noise."""
     rng = np.random.default_rng(i)
-    signal = rng.normal(size=(BATCH, INPUTS))
+    signal = rng.normal(size=(BATCH, *inputs))
     noisy = (signal + 0.3 * rng.normal(size=signal.shape) for _ in range(count))
     return tuple(view.astype(np.float32) for view in noisy)
 
@@ -121,7 +128,7 @@ def train(tiny: Tiny, steps: range, state=None) -> tuple[Any, list[float]]:
     for i in steps:
         if i % EPOCH == 0:
             state = tiny.start_epoch(state)
-        batch = {"views": views(i), "index": index(i)}
+        batch = {"views": views(i, inputs=tiny.networks.inputs), "index": index(i)}
         if tiny.method.places:
             batch["places"] = places(i)
         state, metrics = tiny.step(state, to_global(tiny.mesh, batch))
