@@ -69,6 +69,7 @@ class Writer:
         self._start = self._clock = time.perf_counter()
         self._timed_from: tuple[float, int] | None = None  # time and step of the first line
         self._waited = 0.0
+        self._saved: list[tuple[float, float]] = []  # beginning and end of what ``saving`` held
         self._told_at, self._told_share = None, 0.0
         self._bar = None
         if not active:
@@ -126,7 +127,10 @@ class Writer:
         if self._timed_from is None:
             self._timed_from = now, step  # the time before holds the compilation
         elif self._batch_size:
-            passed = max(now - self._clock, 1e-9)
+            passed = now - self._clock
+            for began, ended in self._saved:
+                passed -= max(0.0, min(ended, now) - max(began, self._clock))
+            passed = max(passed, 1e-9)
             rate, waiting = (step - self._last) * self._batch_size / passed, self._waited / passed
             record |= {"images_per_second": _short(rate), "waiting": _short(min(waiting, 1.0))}
             texts.append(f"{rate:,.0f} images/s")
@@ -136,6 +140,8 @@ class Writer:
             if waiting > TOLD:
                 texts.append(f"waiting for images {min(waiting, 1.0):.0%}")
         self._clock, self._last, self._waited = now, step, 0.0
+        # A step may be written after the save that follows it.
+        self._saved = [span for span in self._saved if span[1] > now]
         record |= {k: v if math.isfinite(v) else None for k, v in values.items()}
         self._file.write(history.line(record))
         self._file.flush()
@@ -172,7 +178,7 @@ class Writer:
         if self._active and remote(self._folder):
             self._upload()
         yield
-        self._clock += time.perf_counter() - began
+        self._saved.append((began, time.perf_counter()))
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
