@@ -99,6 +99,19 @@ def test_rates_leave_out_compilation_and_saves(folder, monkeypatch):
     assert history.rate(lines) == 160.0 and history.total_seconds(lines) == 165.0
 
 
+def test_a_save_before_the_line_of_an_earlier_step_counts_once(folder, monkeypatch):
+    clock = iter([0.0, 60.0, 63.0, 163.0])
+    monkeypatch.setattr(writer.time, "perf_counter", lambda: next(clock))
+    with Writer(folder, 99, batch_size=32) as made:
+        made.write(0, {})  # at 60 s
+        with made.saving():  # from 63 s to 163 s, after step 10 was taken and before it is written
+            pass
+        made.write(10, {}, at=62.0)
+        made.write(25, {}, at=165.0)  # 1 s before the save and 2 s after it
+    rates = [line.get("images_per_second") for line in strict(folder / "metrics.jsonl")]
+    assert rates == [None, 160.0, 160.0]
+
+
 def test_waiting_for_batches_is_a_share_of_the_time(folder, monkeypatch):
     clock = iter([0.0, 1.0, 9.0, 60.0, 62.0, 63.0, 64.0, 66.0, 70.0])
     monkeypatch.setattr(writer.time, "perf_counter", lambda: next(clock))
