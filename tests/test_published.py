@@ -138,6 +138,17 @@ RECIPES = {
             "optimizer.clip": None,
         },
     ),
+    "obow_r50": Recipe(
+        GITHUB + "valeoai/obow/blob/main/config/ImageNetFull/ResNet50_OBoW_full.py",
+        *(256, 200, "sgd", 0.03, 3e-5, 1e-4, 50040),
+        {
+            "heads.levels": ("layer3", "layer4"),
+            "target.words": 8192,
+            "target.momentum": 0.99,
+            "loss.kappa": 8.0,
+            "loss.inverse_delta": 15.0,
+        },
+    ),
     "w_mse_r50": Recipe(  # of its authors' larger images: none of theirs is for ImageNet
         W_MSE,
         *(256, 400, "adam", 2e-3, 8e-5, 1e-6, 500),
@@ -268,7 +279,7 @@ def test_every_published_config_has_a_row():
     )
     pairs = ("_coco", "_emoji", "_esc50", "_esc10")
     others = {stem for stem in stems if stem.startswith(family) or "_vit_" in stem}
-    others |= {stem for stem in stems if stem.endswith(pairs)} | {"vicregl_cifar10"}
+    others |= {stem for stem in stems if stem.endswith(pairs)} | {"vicregl_cifar10", "obow_cifar10"}
     assert stems - ours - others == set(RECIPES)
 
 
