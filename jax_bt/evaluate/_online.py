@@ -33,9 +33,11 @@ def online_loss(
 ) -> tuple[Array, dict[str, Array]]:
     """Cross-entropy of the classifier, whose gradient does not reach the representation.
 
-    loss = - mean over labelled examples of log softmax(W sg(h) + b)[y]
+    loss = - mean over labelled examples of log softmax(W sg(z) + b)[y],  z = (h - mean) / deviation
 
-    Added to a method's loss it changes no gradient but the classifier's own.
+    Added to a method's loss it changes no gradient but the classifier's own. Mean and deviation are
+    those of the global batch (as in MAE's linear probe, arXiv:2111.06377, A.1): representations of
+    methods and encoders differ in scale, and one rate serves all of them only when standardised.
 
     Args:
       params: from ``online_init``.
@@ -48,6 +50,7 @@ def online_loss(
       all 0 for a batch without labels.
     """
     features = lax.stop_gradient(stats.wide(representation))
+    features = stats.standardize(features, axis_name=axis_name)
     logits, _ = linear({"params": params}, features, True)
     known = label >= 0
     own = jnp.maximum(label, 0)[:, None]
