@@ -127,6 +127,7 @@ def out_of_memory(message: str) -> int | None:
 def _effort(name: str) -> Iterator[None]:
     """Sets how hard XLA tries, for what is compiled inside."""
     options = ("jax_exec_time_optimization_effort", "jax_memory_fitting_effort")
+    options = [option for option in options if hasattr(jax.config, option)]  # jax 0.11 has fewer
     before = {option: getattr(jax.config, option) for option in options}
     try:
         for option in options:
