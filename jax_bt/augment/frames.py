@@ -1,7 +1,7 @@
 """Makes a view of an example's spectrogram as a sequence: a stretch of frames, louder or softer."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -103,19 +103,6 @@ class Frames:
             raise UsageError(
                 f"frames: bands={self.bands}, but the spectrograms have {spectrograms.shape[2]}"
             )
-
-
-def frames_from(description: dict[str, Any]) -> Frames:
-    """The view of a spectrogram as a sequence that a config describes.
-
-    Raises:
-      UsageError: a field that does not exist, or a number outside its range.
-    """
-    valid = [field.name for field in dataclasses.fields(Frames)]
-    for name in description:
-        if name not in valid:
-            raise UsageError(f"frames: there is no field {name!r}; there are: {', '.join(valid)}")
-    return Frames(**description)
 
 
 def _mask(random: np.random.Generator, most: int, size: int) -> tuple[int, int]:

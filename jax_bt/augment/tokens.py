@@ -1,7 +1,7 @@
 """Makes a view of an example's captions: one of them, as word numbers."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -78,16 +78,3 @@ class Tokens:
     def for_channels(self, channels: int) -> "Tokens":
         """Itself: a text has no channels."""
         return self
-
-
-def tokens_from(description: dict[str, Any]) -> Tokens:
-    """The view of a text that a config describes.
-
-    Raises:
-      UsageError: a field that does not exist, or a number below 1.
-    """
-    valid = [field.name for field in dataclasses.fields(Tokens)]
-    for name in description:
-        if name not in valid:
-            raise UsageError(f"tokens: there is no field {name!r}; there are: {', '.join(valid)}")
-    return Tokens(**description)

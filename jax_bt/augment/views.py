@@ -1,22 +1,19 @@
 """Reads a view of any modality from a config's description."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from jax_bt.augment.frames import Frames, frames_from
+from jax_bt.augment.frames import Frames
 from jax_bt.augment.parts import Recipe
 from jax_bt.augment.recipes import recipe_from
-from jax_bt.augment.tokens import Tokens, tokens_from
-from jax_bt.augment.waveform import Waveform, waveform_from
+from jax_bt.augment.tokens import Tokens
+from jax_bt.augment.waveform import Waveform
 from jax_bt.errors import UsageError
 
 View = Recipe | Tokens | Waveform | Frames
-MODALITIES = {
-    "image": recipe_from,
-    "tokens": tokens_from,
-    "waveform": waveform_from,
-    "frames": frames_from,
-}
+SEQUENCES: dict[str, type] = {kind.modality: kind for kind in (Tokens, Waveform, Frames)}
+MODALITIES = ("image", *SEQUENCES)
 
 
 def view_from(description: Mapping[str, Any], size: int) -> View:
@@ -32,12 +29,19 @@ def view_from(description: Mapping[str, Any], size: int) -> View:
       size: side of an image's view in pixels, where the description has none.
 
     Raises:
-      UsageError: an unknown modality, or what its own reader refuses.
+      UsageError: an unknown modality, a field that it does not have, a number outside its range.
     """
     given = dict(description)
     modality = given.pop("modality", "image")
     if modality not in MODALITIES:
         raise UsageError(f"modality {modality!r} is not known; there are: {', '.join(MODALITIES)}")
     if modality == "image":
-        given = {"size": size, **given}
-    return MODALITIES[modality](given)
+        return recipe_from({"size": size, **given})
+    kind = SEQUENCES[modality]
+    valid = [field.name for field in dataclasses.fields(kind)]
+    for name in given:
+        if name not in valid:
+            raise UsageError(
+                f"{modality}: there is no field {name!r}; there are: {', '.join(valid)}"
+            )
+    return kind(**given)

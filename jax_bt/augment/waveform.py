@@ -1,7 +1,7 @@
 """Makes a view of an example's sound: a stretch of the waveform, louder or softer."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -74,16 +74,3 @@ class Waveform:
     def for_channels(self, channels: int) -> "Waveform":
         """Itself: the channels are those of images."""
         return self
-
-
-def waveform_from(description: dict[str, Any]) -> Waveform:
-    """The view of a sound that a config describes.
-
-    Raises:
-      UsageError: a field that does not exist, or a number outside its range.
-    """
-    valid = [field.name for field in dataclasses.fields(Waveform)]
-    for name in description:
-        if name not in valid:
-            raise UsageError(f"waveform: there is no field {name!r}; there are: {', '.join(valid)}")
-    return Waveform(**description)
