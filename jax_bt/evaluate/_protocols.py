@@ -69,9 +69,8 @@ class Protocol(NamedTuple):
           folds: parts of the split; looked at by protocols that need folds.
         """
         check = getattr(self.module, "check", None)
-        more = {"folds": folds} if self.module.NEEDS == "folds" else {}
         if check is not None:
-            check(self, examples=examples, counts=counts, where=where, **more)
+            check(self, examples=examples, counts=counts, where=where, folds=folds)
 
 
 @functools.cache

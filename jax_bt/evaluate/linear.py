@@ -46,14 +46,20 @@ def preset(name: str) -> Labels | None:
     return Labels(title=f"{count} label{'s' * (count > 1)} per class", per_class=count)
 
 
-def check(protocol: Any, *, examples: int, counts: np.ndarray | None, where: str) -> None:
-    """Raises UsageError for too many examples, or a class with too few."""
+def check_size(protocol: Any, examples: int, way_out: str = "") -> None:
+    """Raises UsageError for more examples than one host solves; ``way_out`` ends the message."""
     if examples > MOST_EXAMPLES:
         raise UsageError(
             f"evaluate.protocols: {protocol.name!r} solves in the memory of one host, for up to "
-            f"{MOST_EXAMPLES:,} examples, not {examples:,}: use 'linear_cached' or 'knn', or a "
-            "part of the split by --config.evaluate.train"
+            f"{MOST_EXAMPLES:,} examples, not {examples:,}: use 'linear_cached' or 'knn'{way_out}"
         )
+
+
+def check(
+    protocol: Any, *, examples: int, counts: np.ndarray | None, where: str, folds: int = 1
+) -> None:
+    """Raises UsageError for too many examples, or a class with too few."""
+    check_size(protocol, examples, ", or a part of the split by --config.evaluate.train")
     per_class = protocol.preset.per_class
     if per_class and counts is not None and per_class > min(counts, default=0):
         raise UsageError(

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from jax_bt.errors import UsageError
 from jax_bt.evaluate._checks import labelled_features
 from jax_bt.evaluate._presets import Preset
-from jax_bt.evaluate.linear import MOST_EXAMPLES, scaled
+from jax_bt.evaluate.linear import check_size, scaled
 
 TITLE = "linear probe over folds"
 NEEDS = "folds"
@@ -48,11 +48,7 @@ def check(
             f"at least {LEAST_FOLDS}, and {where or 'the split'} has {folds}: write "
             '"fold1+fold2+fold3", or "train[:33%]+train[33%:66%]+train[66%:]"'
         )
-    if examples > MOST_EXAMPLES:
-        raise UsageError(
-            f"evaluate.protocols: {protocol.name!r} solves in the memory of one host, for up to "
-            f"{MOST_EXAMPLES:,} examples, not {examples:,}: use 'linear_cached' or 'knn'"
-        )
+    check_size(protocol, examples)
 
 
 def run(

@@ -66,7 +66,14 @@ PRESETS = {
 }
 
 
-def check(protocol: Any, *, examples: int, counts: np.ndarray | None = None, where: str) -> None:
+def check(
+    protocol: Any,
+    *,
+    examples: int,
+    counts: np.ndarray | None = None,
+    where: str,
+    folds: int = 1,
+) -> None:
     """Raises UsageError if a class has too few training examples for the folds."""
     for k, present in enumerate(() if counts is None else counts):
         if min(present, examples - present) < FOLDS:
