@@ -80,9 +80,9 @@ def model():
 def evaluated(encoder, data, device):
     """Features and labels of both splits, as jax_bt.evaluate takes them."""
     return [
-        features(encoder, data[f"{split}_x"], device) if kind == "x" else data[f"{split}_{kind}"]
+        array
         for split in ("train", "test")
-        for kind in "xy"
+        for array in (features(encoder, data[f"{split}_x"], device), data[f"{split}_y"])
     ]
 
 

@@ -134,11 +134,11 @@ def train(
       What a line of results.json holds.
     """
     cache.keep_programs()
+    result: dict[str, Any] = {"row": row, "seed": seed, "config": key}
     if computed is not None:
-        return _of_function(row, seed, key, computed, config.of_record(record))
+        return {**result, **_computed(computed, config.of_record(record))}
     path = epath.Path(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    result: dict[str, Any] = {"row": row, "seed": seed, "config": key}
     with open(f"{folder}.log", "a") as log, contextlib.redirect_stdout(log):
         with contextlib.redirect_stderr(log):
             try:
@@ -168,15 +168,12 @@ def train(
     }
 
 
-def _of_function(row, seed, key, computed, c: ConfigDict) -> dict[str, Any]:
-    """What a line of results.json holds of a row without a run."""
+def _computed(function: Callable[[ConfigDict], dict[str, float]], c: ConfigDict) -> dict[str, Any]:
+    """What a line of results.json holds of a row without a run, beside its names."""
     start = time.perf_counter()
     return {
-        "row": row,
-        "seed": seed,
-        "config": key,
         "collapse": "none",
-        "scores": {"trained": computed(c)},
+        "scores": {"trained": function(c)},
         "seconds": round(time.perf_counter() - start, 1),
     }
 

@@ -47,9 +47,9 @@ def peak_rate(run: Run) -> float | None:
         return None
     # ``Lowered.cost_analysis`` counts for programs of CPUs alone: GPUs and TPUs are plugins, whose
     # clients cannot. The count needs no device, so the CPU's client makes it for all.
-    program = run.train_step.lower(*run.abstract()).compiler_ir("hlo").as_hlo_module()
     try:
         client = jax.local_devices(backend="cpu")[0].client
     except RuntimeError:
         return None
+    program = run.train_step.lower(*run.abstract()).compiler_ir("hlo").as_hlo_module()
     return run.data.batch_size * each / _jax.hlo_module_cost_analysis(client, program)["flops"]
