@@ -60,7 +60,12 @@ gc.set_threshold(100_000, 50, 50)
 @pytest.fixture(scope="session")
 def golden():
     """Loads a golden file by name: ``golden("barlow_loss_8x16")["z_a"]``."""
-    return lambda name: np.load(GOLDEN / f"{name}.npz")
+
+    def load(name):
+        with np.load(GOLDEN / f"{name}.npz") as file:  # left open, it warns in a later test
+            return dict(file)
+
+    return load
 
 
 def pytest_collection_modifyitems(items):

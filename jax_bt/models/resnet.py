@@ -5,7 +5,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from jax_bt.errors import UsageError
 from jax_bt.models._batch_norm import BatchNorm
@@ -175,6 +175,10 @@ class ResNet(nn.Module):
                 )(x, train)
             self.sow("intermediates", f"layer{stage + 1}", x)
         self.sow("intermediates", "maps", x)
+        if not train:
+            # Fused into the mean, bfloat16 maps gave NaN on CPUs (jaxlib 0.11 and 0.12, XLA's
+            # fusions for YNNPACK).
+            x = lax.optimization_barrier(x)
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         return jnp.mean(wide, axis=tuple(range(1, dims + 1)))
 

@@ -22,6 +22,7 @@ except ImportError:  # Windows: no locks
 
 CONFIG, RUN, SUMMARY, LOCK = "config.json", "run.json", "summary.json", ".lock"
 LENGTH = ("steps", "epochs")  # config fields that only say how long a run is
+WHERE = ("data.data_dir", "data.download")  # say where data lie: what they are, `run.json` knows
 SHOWN = 6  # differences named in one line
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
@@ -135,8 +136,9 @@ def prepare(
         )
     changes = _differing(recorded, config, defaults or {}, "asked") if recorded else {}
     data_changes = _differing(run["data"], data, data, "found") if run else {}
-    if before:  # the number of steps counts, not the field that gives it
-        changes = {name: words for name, words in changes.items() if name not in LENGTH}
+    # The number of steps counts, not the field that gives it; and the data, not their place.
+    same = (LENGTH if before else ()) + (WHERE if run else ())
+    changes = {name: words for name, words in changes.items() if name not in same}
 
     if finished and total_steps == before:
         if changes:

@@ -15,7 +15,7 @@ each_file = pytest.mark.parametrize("name", ["200x16_k12", "90x8_k30", "60x8_equ
 
 
 def heads(g):
-    return [name.partition("/")[2] for name in g.files if name.startswith("init/")]
+    return [name.partition("/")[2] for name in g if name.startswith("init/")]
 
 
 def bank(g, head):

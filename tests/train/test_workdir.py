@@ -144,6 +144,18 @@ def test_the_same_length_in_another_field_is_no_difference(folder):
     assert prepare(folder, CONFIG | {"steps": 100, "epochs": None}) == Status.FINISHED
 
 
+@pytest.mark.parametrize("finished", [False, True])
+def test_data_that_lie_elsewhere_are_no_difference(folder, finished):
+    prepare(folder)
+    if finished:
+        finish(folder, 100)
+    moved = {"data_dir": "/elsewhere", "download": True}
+    asked = prepare(folder, CONFIG | {"data": moved})
+    assert asked == (Status.FINISHED if finished else Status.UNFINISHED)
+    with pytest.raises(errors.WorkdirError, match="another config: data.name: absent recorded"):
+        prepare(folder, CONFIG | {"data": moved | {"name": "mnist"}})
+
+
 @pytest.mark.parametrize("allow_change", [False, True])
 def test_a_finished_run_is_neither_shortened_nor_relabelled(folder, allow_change):
     prepare(folder)
