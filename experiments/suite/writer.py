@@ -44,7 +44,9 @@ def write(declared: Table, scale: str, results: Results, folder: pathlib.Path) -
         f'{{\n  "table": "{declared.name}",\n  "scale": "{scale}",\n  "runs": [\n{lines}\n  ]\n}}\n'
     )
     (folder / RESULTS).write_text(text)
-    (folder / TABLE).write_text(table.markdown(cells(declared, scale, results)) + "\n")
+    figure = f"![{declared.title}]({FIGURE})\n\n" if declared.plot else ""
+    rows = table.markdown(cells(declared, scale, results))
+    (folder / TABLE).write_text(f"# {declared.title}\n\nScale `{scale}`.\n\n{figure}{rows}\n")
     if declared.plot:
         figures.draw(declared, results, folder / FIGURE)
 

@@ -54,7 +54,7 @@ def test_onnxruntime_computes_the_same_for_any_batch(name, options, tmp_path):
             exact = encoder.module.clone(dtype=jnp.float64, param_dtype=jnp.float64)
             double = jax.tree.map(np.float64, encoder.variables)
             expected = np.asarray(exact.apply(double, np.float64(images), train=False))
-        # The same sums in another order: rounding as large as that of our own float32, up to chance.
+        # The same sums in another order: rounding as large as our own float32's, up to chance.
         rounding = np.abs(single - expected).max()
         np.testing.assert_allclose(found, expected, rtol=0, atol=8 * rounding)
         assert rounding < 1e-5 * np.abs(expected).max()
