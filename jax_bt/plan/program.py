@@ -20,8 +20,8 @@ from jax_bt.train.run import Run
 
 PyTree = Any
 SIMULATED = "cpu (simulated)"
-# XLA's own scale is from -1, fastest to compile, to 1.
-EFFORTS = {"low": -1.0, "normal": 0.0}
+# The level of XLA's optimisation of time and of memory: None leaves jax's own.
+EFFORTS = {"low": "O0", "normal": None}
 
 
 class Program(NamedTuple):
@@ -126,12 +126,11 @@ def out_of_memory(message: str) -> int | None:
 @contextmanager
 def _effort(name: str) -> Iterator[None]:
     """Sets how hard XLA tries, for what is compiled inside."""
-    options = ("jax_exec_time_optimization_effort", "jax_memory_fitting_effort")
-    options = [option for option in options if hasattr(jax.config, option)]  # jax 0.11 has fewer
+    options = ("jax_optimization_level", "jax_memory_fitting_level")
     before = {option: getattr(jax.config, option) for option in options}
     try:
         for option in options:
-            jax.config.update(option, EFFORTS[name])
+            jax.config.update(option, EFFORTS[name] or before[option])
         yield
     finally:
         for option, value in before.items():
