@@ -91,6 +91,14 @@ def test_lambda_matters_little():
     check_above([x + 3 for x in worst], best)
 
 
+def test_larger_heads_bring_byol_little():
+    """Less than 3 points of the linear probe above the smallest, whichever they are."""
+    smallest, *larger = rows("bt_table7")
+    limit = [x + 3 for x in scores("bt_table7", smallest, "linear")]
+    for row in larger:
+        check_above(limit, scores("bt_table7", row, "linear"))
+
+
 @pytest.mark.parametrize("metric", ["knn_20", METRIC])
 def test_a_frozen_random_target_teaches(metric):
     frozen = functools.partial(scores, "byol_table5", "frozen random target, τ = 1", metric)
