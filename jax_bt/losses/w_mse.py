@@ -87,7 +87,11 @@ def w_mse(
         groups = views.reshape(len(views), -1, size, width)  # whole sub-batches on every device
     else:
         views = stats.all_gather(views, axis=1, axis_name=axis_name)
-        rows = jnp.arange(local * shards) if permutation is None else jnp.asarray(permutation)
+        rows = (
+            jnp.arange(local * shards)
+            if permutation is None
+            else jnp.asarray(permutation, jnp.int32)
+        )
         rows = rows.reshape(-1, size)
         if len(rows) % shards == 0:
             share = len(rows) // shards

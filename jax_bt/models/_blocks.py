@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jax_bt import stats
+from jax_bt.models._gelu import gelu
 from jax_bt.models._init import normal
 
 # Standard deviation of every weight. Both references truncate at +-2, a hundred deviations away.
@@ -41,7 +42,7 @@ class MLP(nn.Module):
     def __call__(self, x: Array) -> Array:
         """(..., D) -> (..., D)."""
         y = dense(self.hidden, "fc1", self.types)(x)
-        return dense(x.shape[-1], "fc2", self.types)(nn.gelu(y, approximate=False))
+        return dense(x.shape[-1], "fc2", self.types)(gelu(y))
 
 
 class Attention(nn.Module):

@@ -1,6 +1,5 @@
 """Defines the heads trained beside the encoder: projectors, predictors and prototypes."""
 
-import functools
 from typing import Any
 
 import flax.linen as nn
@@ -11,11 +10,12 @@ from jax import Array
 from jax_bt import stats
 from jax_bt.errors import UsageError
 from jax_bt.models._batch_norm import BatchNorm
+from jax_bt.models._gelu import gelu
 from jax_bt.models._init import linear_uniform
 from jax_bt.models._iter_norm import IterNorm
 
 OUTPUT_NORMS = ("none", "affine", "scale", "plain", "iterative")
-ACTIVATIONS = {"relu": nn.relu, "gelu": functools.partial(nn.gelu, approximate=False)}
+ACTIVATIONS = {"relu": nn.relu, "gelu": gelu}
 
 
 class Linear(nn.Module):
