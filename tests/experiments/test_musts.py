@@ -99,6 +99,11 @@ def test_larger_heads_bring_byol_little():
         check_above(limit, scores("bt_table7", row, "linear"))
 
 
+@pytest.mark.parametrize(("narrow", "wide"), [("8", "128"), ("16", "512")])
+def test_vicreg_gains_from_a_wide_expander(narrow, wide):
+    check_above(scores("vicreg_table12", wide), scores("vicreg_table12", narrow))
+
+
 @pytest.mark.parametrize("metric", ["knn_20", METRIC])
 def test_a_frozen_random_target_teaches(metric):
     frozen = functools.partial(scores, "byol_table5", "frozen random target, τ = 1", metric)
