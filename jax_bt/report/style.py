@@ -42,13 +42,17 @@ def figure_with(height: float, title: str, subtitle: str) -> Figure:
 
 
 def legend(figure: Figure, entries: Sequence[tuple[str, str]]) -> None:
-    """Coloured words at the top right, in the line of the title."""
-    x, y = WIDTH - MARGIN, 1 - 0.42 / figure.get_figheight()
+    """Coloured words at the top right: in the line of the title, or below if they would meet it."""
+    height, x = figure.get_figheight(), WIDTH - MARGIN
+    title = figure.texts[0].get_window_extent().x1 / DPI
+    words = []
     for text, color in reversed(entries):
-        placed = figure.text(
-            x / WIDTH, y, text, color=color, size=10, weight="bold", ha="right", va="center"
+        words.append(
+            figure.text(x / WIDTH, 0, text, color=color, size=10, weight="bold", ha="right")
         )
-        x -= placed.get_window_extent().width / DPI + 0.3
+        x -= words[-1].get_window_extent().width / DPI + 0.3
+    for word in words:
+        word.set(y=1 - (0.42 if x > title else 0.70) / height, va="center")
 
 
 def axes_at(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
