@@ -47,9 +47,8 @@ os.environ.setdefault(
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import jax  # noqa: E402
-import numpy as np  # noqa: E402
 import pytest  # noqa: E402
-from helpers.golden import GOLDEN  # noqa: E402
+from helpers.golden import GOLDEN, arrays  # noqa: E402
 
 # Tracing makes millions of objects that die young; looking through the libraries' for cycles each
 # time takes 5 % of the suite.
@@ -60,12 +59,7 @@ gc.set_threshold(100_000, 50, 50)
 @pytest.fixture(scope="session")
 def golden():
     """Loads a golden file by name: ``golden("barlow_loss_8x16")["z_a"]``."""
-
-    def load(name):
-        with np.load(GOLDEN / f"{name}.npz") as file:  # left open, it warns in a later test
-            return dict(file)
-
-    return load
+    return lambda name: arrays(GOLDEN / f"{name}.npz")
 
 
 def pytest_collection_modifyitems(items):

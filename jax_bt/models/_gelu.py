@@ -1,4 +1,4 @@
-"""The exact GELU with its gradient written out."""
+"""The exact GELU, of a normal distribution function whose gradient is written out."""
 
 import math
 
@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 
-@jax.custom_jvp
 def gelu(x: Array) -> Array:
     """x P(X <= x) of a standard normal X, as torch's; any floating dtype.
 
@@ -19,12 +18,13 @@ def gelu(x: Array) -> Array:
     return x * _below(x)
 
 
-@gelu.defjvp
-def _gelu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    (x,), (tangent,) = primals, tangents
-    density = jnp.exp(-jnp.square(x) / 2) * (1 / math.sqrt(2 * math.pi))
-    return gelu(x), tangent * (_below(x) + x * density)
-
-
+@jax.custom_jvp
 def _below(x: Array) -> Array:
     return 0.5 * lax.erfc(-x * math.sqrt(0.5))
+
+
+@_below.defjvp
+def _below_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (tangent,) = primals, tangents
+    density = jnp.exp(-jnp.square(x) / 2) * (1 / math.sqrt(2 * math.pi))
+    return _below(x), tangent * density

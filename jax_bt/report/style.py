@@ -28,6 +28,7 @@ DIVERGING = LinearSegmentedColormap.from_list(
     "orange_white_blue", ["#7a3200", ORANGE, "#f6c9a0", "#ffffff", "#a9cdea", BLUE, "#06305a"]
 )
 DPI, WIDTH, MARGIN = 160, 9.6, 0.3  # the lengths in inches
+TITLE, SUBTITLE = 0.42, 0.70  # inches from the top to the middle of the line
 
 Path = str | os.PathLike[str]
 
@@ -36,8 +37,8 @@ def figure_with(height: float, title: str, subtitle: str) -> Figure:
     """A figure of the common width with its title and subtitle at the top left."""
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
     x = MARGIN / WIDTH
-    figure.text(x, 1 - 0.42 / height, title, size=14, weight="bold", color=INK, va="center")
-    figure.text(x, 1 - 0.70 / height, subtitle, size=10, color=MUTED, va="center")
+    figure.text(x, 1 - TITLE / height, title, size=14, weight="bold", color=INK, va="center")
+    figure.text(x, 1 - SUBTITLE / height, subtitle, size=10, color=MUTED, va="center")
     return figure
 
 
@@ -51,8 +52,9 @@ def legend(figure: Figure, entries: Sequence[tuple[str, str]]) -> None:
             figure.text(x / WIDTH, 0, text, color=color, size=10, weight="bold", ha="right")
         )
         x -= words[-1].get_window_extent().width / DPI + 0.3
+    line = TITLE if x > title else SUBTITLE
     for word in words:
-        word.set(y=1 - (0.42 if x > title else 0.70) / height, va="center")
+        word.set(y=1 - line / height, va="center")
 
 
 def axes_at(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:

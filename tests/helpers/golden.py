@@ -10,6 +10,12 @@ import numpy as np
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 
 
+def arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """What a .npz file holds. Left open, as np.load leaves it, it would warn in a later test."""
+    with np.load(path) as file:
+        return dict(file)
+
+
 def check(
     function: Callable,
     inputs: tuple,

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import golden
 
 from jax_bt import models, weights
 from jax_bt.errors import WeightsError
@@ -68,8 +69,7 @@ def test_old_numpy_can_read_it(variables):
 
 def test_a_moco_file_has_our_names_and_its_numbers(expected):
     arrays, _ = expected("detectron2")
-    with np.load(FILES / "detectron2_expected.npz") as file:
-        names = file["source_keys"]
+    names = golden.arrays(FILES / "detectron2_expected.npz")["source_keys"]
     found = weights.read(FILES / "detectron2_tiny.pkl")
     assert list(found) == [str(name) for name in names]
     for array, reference in zip(found.values(), arrays.values(), strict=True):
