@@ -28,7 +28,7 @@ def test_the_rates_gradient_and_lightlys_sign(golden, name):
     g = golden(name)
     with jax.enable_x64(True):
         z, eps = np.float64(g["z"]), float(g["eps"])
-        gradient = np.asarray(jax.grad(lambda z: losses.tcr(*z, eps=eps).tcr)(z))
+        gradient = np.asarray(jax.jit(jax.grad(lambda z: losses.tcr(*z, eps=eps).tcr))(z))
         lightly = losses.tcr(*z, eps=eps, convention="lightly")
         np.testing.assert_allclose(lightly.loss, g["lightly/loss"], rtol=1e-9)
         np.testing.assert_allclose(lightly.tcr, g["lightly/tcr"], rtol=1e-9)

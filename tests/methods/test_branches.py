@@ -19,7 +19,7 @@ ALLOW_SEPARATE = ["barlow_twins", "frossl", "imax", "simclr", "vicreg", "vse", "
 
 def start(name, **options):
     nets = tiny.networks(name, **options)
-    return nets, nets.init(jax.random.key(0))
+    return nets, jax.jit(nets.init)(jax.random.key(0))
 
 
 def loss_and_gradient(name, nets, variables, target=(), count=2, **options):

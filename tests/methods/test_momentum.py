@@ -171,7 +171,7 @@ def test_no_gradient_reaches_the_target(name):
     """Exactly zero for every parameter of it, while the trained ones have some."""
     options = {"momentum": 0.9} if name in ("barlow_twins", "vicreg") else tiny.TARGET.get(name, {})
     method, nets = Method(methods.load(name), target_options=options), tiny.networks(name)
-    variables = nets.init(jax.random.key(0))
+    variables = jax.jit(nets.init)(jax.random.key(0))
     target = method.init_target(nets, variables, tiny.context())
 
     def loss(trained, kept):

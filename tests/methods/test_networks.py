@@ -79,7 +79,9 @@ def test_value_gradient_and_statistics_are_those_of_parts_put_together():
         z = jnp.stack([y for y, _ in passes], axis=1).reshape(len(x), -1)
         return z, jax.tree.map(lambda *s: sum(s) / 4, *[new["batch_stats"] for _, new in passes])
 
-    grad = functools.partial(jax.value_and_grad(loss, has_aux=True), variables["params"])
+    grad = functools.partial(
+        jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1), variables["params"]
+    )
     found = grad(lambda given, x: in_parts(module, given, jnp.asarray(x), 4)[:2])
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
     jax.tree.map(close, found, grad(by_hand))
@@ -116,7 +118,7 @@ def test_an_encoder_draws_anew_for_each_view_and_part_and_not_without_a_key():
     # The first block's rate is 0.
     encoder = ViT(depth=2, features=8, heads=2, patch_size=4, drop_path=0.9)
     networks = Networks({"encoder": encoder}, (8, 8, 3))
-    variables = networks.init(jax.random.key(0))
+    variables = jax.jit(networks.init)(jax.random.key(0))
     x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 8, 8, 3)), jnp.float32).repeat(16, 0)
 
     def rows(networks, **given):
@@ -152,7 +154,7 @@ def test_a_head_takes_the_encoders_maps_whole_or_in_parts(parts):
     heads = {"projector": MLP((4,)), "of_maps": MLP((6, 3), norm=False, reads="maps")}
     nets = Networks({"encoder": Shows(), **heads}, (4, 4, 2), parts)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(8, 4, 4, 2)), jnp.float32)
-    variables = nets.init(jax.random.key(0))
+    variables = jax.jit(nets.init)(jax.random.key(0))
 
     def by_hand(params):
         _, seen = Shows().apply({"params": params["encoder"]}, x, mutable=["intermediates"])
@@ -166,7 +168,7 @@ def test_a_head_takes_the_encoders_maps_whole_or_in_parts(parts):
 
     def gradient(made):
         weights = jnp.cos(jnp.arange(8 * 4 * 4 * 3.0)).reshape(8, 4, 4, 3)
-        grads = jax.grad(lambda p: jnp.sum(weights * made(p)[1]))(variables["params"])
+        grads = jax.jit(jax.grad(lambda p: jnp.sum(weights * made(p)[1])))(variables["params"])
         return {name: grads[name] for name in ("encoder", "of_maps")}
 
     params = variables["params"]

@@ -1,6 +1,7 @@
 """OBoW: its authors' numbers through the method; the queue of words; when the teacher moves."""
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
@@ -61,7 +62,7 @@ def test_the_loss_is_the_references(golden):
     for name in ("words_layer1", "words_layer2"):
         # The hidden layer of the arrays has 10 units, not twice the 9 features.
         nets.modules[name] = nets.modules[name].clone(widths=(10, FEATURES))
-    variables = nets.init(jax.random.key(0))
+    variables = jax.jit(nets.init)(jax.random.key(0))
     for i, name in enumerate(("words_layer1", "words_layer2")):
         variables["params"][name] = predictor(g, i)
     target = {"params": {"encoder": {}}, "batch_stats": {}, "mean_distance": jnp.full(2, 0.5)}
@@ -84,7 +85,7 @@ def test_the_loss_is_the_references(golden):
         def loss(crops, target=target, teacher=teacher):
             return method.loss(nets, variables, target, (teacher, *crops), tiny.context())
 
-        (value, outputs), grads = jax.value_and_grad(loss, has_aux=True)(crops)
+        (value, outputs), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(crops)
         # float32, and words that the file rounds to it, of logits up to kappa times 10.
         expected = sum(g[f"step{step}/loss/{kind}"] for kind in (0, 1))
         np.testing.assert_allclose(value, expected, rtol=5e-6)
@@ -102,9 +103,9 @@ def grads_of(grads):
 def teacher_maps(nets, target, x):
     """The maps of both stages in training mode, by Flax alone."""
     given = {kind: target[kind]["encoder"] for kind in ("params", "batch_stats")}
-    _, seen = nets.modules["encoder"].apply(
-        given, x, train=True, mutable=["batch_stats", "intermediates"]
-    )
+    kept = ["batch_stats", "intermediates"]
+    apply = functools.partial(nets.modules["encoder"].apply, train=True, mutable=kept)
+    _, seen = jax.jit(apply)(given, x)
     return [np.array(seen["intermediates"][name][0]) for name in ("layer1", "layer2")]
 
 
@@ -179,7 +180,7 @@ def test_no_gradient_reaches_teacher_or_words():
         target = {**run.state.target, **kept}
         return run.method.loss(nets, given, target, views, tiny.context())[0]
 
-    params, kept = jax.grad(loss, (0, 1))(
+    params, kept = jax.jit(jax.grad(loss, (0, 1)))(
         variables["params"], {"params": run.state.target["params"]}
     )
     assert all(np.abs(x).max() == 0 for x in jax.tree.leaves(kept))
@@ -197,7 +198,9 @@ def test_crops_of_one_size_are_averaged_and_sizes_added():
     def value(*crops):
         views = (whole, *crops)
         context = dataclasses.replace(tiny.context(), key=jax.random.key(1))
-        return float(method.loss(nets, tiny.variables(state), state.target, views, context)[0])
+        given = tiny.variables(state)
+        loss = jax.jit(lambda *views: method.loss(nets, given, state.target, views, context)[0])
+        return float(loss(*views))
 
     alone = [value(large), value(*small)]
     np.testing.assert_allclose(value(large, *small), sum(alone), rtol=1e-5)

@@ -72,10 +72,11 @@ def test_the_method_gives_the_authors_loss(golden, case, convention, key):
     options = {"num_matches": matches, "convention": convention}
     method = Method(methods.load("vicregl"), loss_options=options)
     with jax.enable_x64(True):
-        variables = nets.init(jax.random.key(0))
+        variables = jax.jit(nets.init)(jax.random.key(0))
         places = tuple(jnp.float32(placed(cells)) for cells in where)
         context = Context(None, 0, 1, jax.random.key(0), places=places)
-        loss, out = method.loss(nets, variables, (), tuple(map(jnp.asarray, views)), context)
+        loss = jax.jit(lambda *views: method.loss(nets, variables, (), views, context))
+        loss, out = loss(*views)
     np.testing.assert_allclose(loss, g[f"{key}/loss"], rtol=1e-9)
     local = np.asarray(out.terms["local_invariance"])
     np.testing.assert_allclose(25 * local, g[f"{key}/inv"], rtol=1e-9)
@@ -86,19 +87,19 @@ def test_alpha_one_is_vicreg_of_the_embeddings():
     batch = tuple(map(jnp.asarray, tiny.views(0)))
     method = Method(methods.load("vicregl"), loss_options={"alpha": 1.0})
     nets = tiny.networks("vicregl")
-    variables = nets.init(jax.random.key(1))
+    variables = jax.jit(nets.init)(jax.random.key(1))
     context = Context(None, 0, 1, jax.random.key(0), places=tiny.places(0))
 
     def loss(params):
         return method.loss(nets, {**variables, "params": params}, (), batch, context)[0]
 
-    found, gradient = jax.value_and_grad(loss)(variables["params"])
+    found, gradient = jax.jit(jax.value_and_grad(loss))(variables["params"])
     own = methods.load("vicreg")
     plain = tiny.networks("vicreg")
     names = ("encoder", "projector")
     same = {kind: {n: variables[kind][n] for n in names} for kind in ("params", "batch_stats")}
     half = Method(own, loss_options={"covariance_weight": 0.5})
-    expected, _ = half.loss(plain, same, (), batch, context)
+    expected, _ = jax.jit(lambda given: half.loss(plain, given, (), batch, context))(same)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradient["maps_projector"]))
     assert any(np.any(leaf) for leaf in jax.tree.leaves(gradient["encoder"]))
@@ -114,13 +115,15 @@ def test_a_flip_moves_the_grid_unless_it_is_left_out():
         flipped = place[:, 0, 0] < 0  # upside down is no mirror alone: both turn it by 180 degrees
         place[flipped, 0] = place[flipped, 0] * [-1, 0, 1] + place[flipped, 0, 0, None] * [0, 0, 1]
     nets = tiny.networks("vicregl")
-    variables = nets.init(jax.random.key(1))
+    variables = jax.jit(nets.init)(jax.random.key(1))
 
     def loss(places, **options):
         options |= {"num_matches": (2, 2), "alpha": 0.0}
         method = Method(methods.load("vicregl"), loss_options=options)
         context = Context(None, 0, 1, jax.random.key(0), places=tuple(places))
-        return float(method.loss(nets, variables, (), batch, context)[0])
+        return float(
+            jax.jit(lambda *views: method.loss(nets, variables, (), views, context))(*batch)[0]
+        )
 
     assert loss(where) != pytest.approx(loss(before), rel=1e-4)
     assert loss(before, flip_grid=False) == loss(before)
@@ -146,7 +149,7 @@ def test_heads_are_the_references(layer_norm, kind):
 def test_maps_of_micro_batches_are_in_the_batchs_order():
     nets = tiny.networks("vicregl")
     nets = nets._replace(modules={**nets.modules, "encoder": tiny.Encoder((12,))})
-    variables = nets.init(jax.random.key(1))
+    variables = jax.jit(nets.init)(jax.random.key(1))
     x = jnp.asarray(tiny.views(0)[0])
     whole, _ = nets(variables, x)
     parts, _ = nets._replace(micro_batches=4)(variables, x)
@@ -157,6 +160,6 @@ def test_an_encoder_without_maps_and_a_view_without_a_place_are_refused():
     nets = tiny.networks("vicregl")
     nets = nets._replace(modules={**nets.modules, "encoder": MLP((12,))})
     with pytest.raises(UsageError, match="takes the encoder's 'maps', which it does not show"):
-        nets.init(jax.random.key(0))
+        jax.jit(nets.init)(jax.random.key(0))
     with pytest.raises(UsageError, match="vicregl asks where each view lies in its image"):
         Method(methods.load("vicregl")).check_views(2, ["image", "tokens"])

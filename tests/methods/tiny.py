@@ -143,10 +143,15 @@ def variables(state: TrainState) -> dict[str, Any]:
 
 def through(nets: Networks, variables: Any, x: Any, *names: str) -> jax.Array:
     """What these networks make of x in training mode, one after the other."""
-    for name in names:
-        given = {kind: variables[kind].get(name, {}) for kind in ("params", "batch_stats")}
-        x, _ = nets.modules[name].apply(given, x, train=True, mutable=["batch_stats"])
-    return x
+
+    @jax.jit
+    def run(variables: Any, x: Any) -> jax.Array:
+        for name in names:
+            given = {kind: variables[kind].get(name, {}) for kind in ("params", "batch_stats")}
+            x, _ = nets.modules[name].apply(given, x, train=True, mutable=["batch_stats"])
+        return x
+
+    return run(variables, x)
 
 
 def others(variables: Any) -> Any:

@@ -1,16 +1,7 @@
-"""The weight recipe of the golden encoders (nothing stored but a seed); optimised programs."""
+"""The weight recipe of the golden encoders: nothing is stored but a seed."""
 
-import jax
 import numpy as np
 import pytest
-
-
-@pytest.fixture(scope="module", autouse=True)
-def optimised_programs():
-    """Whole networks in float64: their steps take longer than a better program takes to make."""
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", True)
 
 
 def _uniform(seed, position, size):

@@ -109,7 +109,8 @@ def test_a_run_that_collapses_says_so(tmp_path, capsys):
         c.encoder.features = 8
     c.optimizer.name, c.optimizer.learning_rate = "sgd", 0.8
     c.optimizer.bias_learning_rate, c.optimizer.weight_decay = None, 0.0
-    c.evaluate.protocols, c.evaluate.baselines = ("knn",), False
+    c.evaluate.protocols = ("knn",)
+    c.evaluate.baselines = c.evaluate.checkpoints = False
     c.loss.variance_weight = c.loss.covariance_weight = 0.0
     with pytest.warns(UserWarning, match="collapses or is unstable"):
         summary = train(c, tmp_path)
