@@ -104,6 +104,11 @@ def test_vicreg_gains_from_a_wide_expander(narrow, wide):
     check_above(scores("vicreg_table12", wide), scores("vicreg_table12", narrow))
 
 
+def test_barlow_twins_gains_from_a_wide_projector():
+    of = functools.partial(scores, "bt_figure4")
+    check_above(of("Barlow Twins, 128"), of("Barlow Twins, 8"))
+
+
 @pytest.mark.parametrize("metric", ["knn_20", METRIC])
 def test_a_frozen_random_target_teaches(metric):
     frozen = functools.partial(scores, "byol_table5", "frozen random target, τ = 1", metric)
