@@ -321,8 +321,8 @@ def main(argv: list[str]) -> int:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     # Keras, a third of the time of its import, is then not imported with it.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    # Imports and tracing make millions of objects that stay: looking through them for cycles each
-    # time takes a tenth of a start.
+    # Imports and tracing make millions of objects that stay: looking through them for cycles as
+    # often as Python does takes half a second of a start.
     gc.set_threshold(100_000, 50, 50)
     code = run(argv)
     processes.finish(code)

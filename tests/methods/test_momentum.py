@@ -115,7 +115,7 @@ def test_moco_v3_loss_is_the_sum_of_both_directions():
     k_a, k_b = (tiny.through(nets, target, view, *names[:2]) for view in views)
     expected = formulas.info_nce(q_a, k_b, 0.2) + formulas.info_nce(q_b, k_a, 0.2)
     method = Method(methods.load("moco_v3"), loss_options={"temperature": 0.2})
-    value, _ = method.loss(nets, variables, target, views, tiny.context())
+    value, _ = tiny.loss(method, nets, variables, target, views, tiny.context())
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
@@ -129,7 +129,9 @@ def test_moco_v2_asks_for_the_second_views_key():
     q, k = formulas.unit(q), formulas.unit(k)
     right, wrong = np.exp(np.sum(q * k, axis=1) / 0.2), np.exp(q @ state.target["queue"] / 0.2)
     method = Method(methods.load("moco_v2"))
-    value, _ = method.loss(nets, tiny.variables(state), target, (view_a, view_b), tiny.context())
+    value, _ = tiny.loss(
+        method, nets, tiny.variables(state), target, (view_a, view_b), tiny.context()
+    )
     np.testing.assert_allclose(value, -np.mean(np.log(right / (right + wrong.sum(1)))), rtol=1e-5)
 
 

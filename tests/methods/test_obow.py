@@ -198,9 +198,8 @@ def test_crops_of_one_size_are_averaged_and_sizes_added():
     def value(*crops):
         views = (whole, *crops)
         context = dataclasses.replace(tiny.context(), key=jax.random.key(1))
-        given = tiny.variables(state)
-        loss = jax.jit(lambda *views: method.loss(nets, given, state.target, views, context)[0])
-        return float(loss(*views))
+        variables = tiny.variables(state)
+        return float(tiny.loss(method, nets, variables, state.target, views, context)[0])
 
     alone = [value(large), value(*small)]
     np.testing.assert_allclose(value(large, *small), sum(alone), rtol=1e-5)

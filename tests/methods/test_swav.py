@@ -64,7 +64,7 @@ def test_small_crops_predict_the_codes_of_the_large_ones():
 
     @jax.jit
     def ours(variables):
-        loss, out = method.loss(nets, variables, (), views, tiny.context())
+        loss, out = tiny.loss(method, nets, variables, (), views, tiny.context())
         return loss, out.embeddings
 
     loss, z = ours(variables)

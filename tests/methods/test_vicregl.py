@@ -75,8 +75,7 @@ def test_the_method_gives_the_authors_loss(golden, case, convention, key):
         variables = jax.jit(nets.init)(jax.random.key(0))
         places = tuple(jnp.float32(placed(cells)) for cells in where)
         context = Context(None, 0, 1, jax.random.key(0), places=places)
-        loss = jax.jit(lambda *views: method.loss(nets, variables, (), views, context))
-        loss, out = loss(*views)
+        loss, out = tiny.loss(method, nets, variables, (), views, context)
     np.testing.assert_allclose(loss, g[f"{key}/loss"], rtol=1e-9)
     local = np.asarray(out.terms["local_invariance"])
     np.testing.assert_allclose(25 * local, g[f"{key}/inv"], rtol=1e-9)
@@ -99,7 +98,7 @@ def test_alpha_one_is_vicreg_of_the_embeddings():
     names = ("encoder", "projector")
     same = {kind: {n: variables[kind][n] for n in names} for kind in ("params", "batch_stats")}
     half = Method(own, loss_options={"covariance_weight": 0.5})
-    expected, _ = jax.jit(lambda given: half.loss(plain, given, (), batch, context))(same)
+    expected, _ = tiny.loss(half, plain, same, (), batch, context)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradient["maps_projector"]))
     assert any(np.any(leaf) for leaf in jax.tree.leaves(gradient["encoder"]))
@@ -121,9 +120,7 @@ def test_a_flip_moves_the_grid_unless_it_is_left_out():
         options |= {"num_matches": (2, 2), "alpha": 0.0}
         method = Method(methods.load("vicregl"), loss_options=options)
         context = Context(None, 0, 1, jax.random.key(0), places=tuple(places))
-        return float(
-            jax.jit(lambda *views: method.loss(nets, variables, (), views, context))(*batch)[0]
-        )
+        return float(tiny.loss(method, nets, variables, (), batch, context)[0])
 
     assert loss(where) != pytest.approx(loss(before), rel=1e-4)
     assert loss(before, flip_grid=False) == loss(before)
@@ -160,6 +157,6 @@ def test_an_encoder_without_maps_and_a_view_without_a_place_are_refused():
     nets = tiny.networks("vicregl")
     nets = nets._replace(modules={**nets.modules, "encoder": MLP((12,))})
     with pytest.raises(UsageError, match="takes the encoder's 'maps', which it does not show"):
-        jax.jit(nets.init)(jax.random.key(0))
+        nets.init(jax.random.key(0))
     with pytest.raises(UsageError, match="vicregl asks where each view lies in its image"):
         Method(methods.load("vicregl")).check_views(2, ["image", "tokens"])

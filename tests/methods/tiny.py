@@ -154,6 +154,11 @@ def through(nets: Networks, variables: Any, x: Any, *names: str) -> jax.Array:
     return run(variables, x)
 
 
+def loss(method: Method, nets: Networks, variables: Any, target: Any, views: Any, context: Context):
+    """The method's loss and outputs, as one program."""
+    return jax.jit(lambda *given: method.loss(nets, *given, context))(variables, target, views)
+
+
 def others(variables: Any) -> Any:
     """The variables with other weights of the same size, as a target network has them."""
     params = jax.tree.map(lambda x: x + 0.3 * jnp.cos(7 * x), variables["params"])

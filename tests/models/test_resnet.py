@@ -21,7 +21,7 @@ from jax_bt.models.resnet import ResNet
 
 # Whole networks in float64: a step takes longer than a better program takes to make.
 OPTIMISED = {"xla_backend_optimization_level": 2}
-if "xla_cpu_use_fusion_emitters" in os.environ.get("XLA_FLAGS", ""):  # tests/conftest.py: known
+if "xla_cpu_use_fusion_emitters" in os.environ.get("XLA_FLAGS", ""):  # set where XLA knows it
     OPTIMISED["xla_cpu_use_fusion_emitters"] = True
 STAGES = ("stem", "layer1", "layer2", "layer3")
 NETWORKS = {
@@ -38,10 +38,10 @@ def close(actual, expected, tolerance, what):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=atol, err_msg=what)
 
 
-def run(module, variables, images, cotangent, train, optimised=False):
+def run(module, variables, images, cotangent, train, compiler_options=None):
     """Features, new collections, and the gradients of sum(features * cotangent), in one jit."""
 
-    @functools.partial(jax.jit, compiler_options=OPTIMISED if optimised else None)
+    @functools.partial(jax.jit, compiler_options=compiler_options)
     def outputs(params, images):
         def scalar(params, images):
             features, new = module.apply(
@@ -77,7 +77,7 @@ def test_torchvision_parity(golden, recipe_weights, name, mode):
         module = models.make(encoder, stem=stem, dtype=jnp.float64, param_dtype=jnp.float64)
         images = jnp.asarray(data["x"].transpose(0, 2, 3, 1), jnp.float64)
         (grads, grad_x), (features, new) = run(
-            module, variables, images, jnp.asarray(data["R"]), mode == "train", optimised=True
+            module, variables, images, jnp.asarray(data["R"]), mode == "train", OPTIMISED
         )
 
     assert features.dtype == jnp.float64

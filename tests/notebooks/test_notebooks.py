@@ -15,8 +15,7 @@ DEVICES = {"01_train_tpu_or_gpu": "2", "03_losses_in_your_loop": "4"}
 
 # A traceback names the cell and its line.
 RUNNER = """
-import gc, json, sys
-gc.set_threshold(100_000, 50, 50)  # as jax_bt.main
+import json, sys
 names = {"__name__": "__main__"}
 for id, source in json.load(sys.stdin):
     exec(compile(source, f"cell {id}", "exec"), names)

@@ -47,7 +47,7 @@ def trained(run, source, steps, start=0, state=None):
     return state, losses
 
 
-@pytest.mark.parametrize("kind", ["captions, Barlow Twins", "sounds, VICReg"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_one_device_and_eight_train_alike(kind):
     """Sums over shards round otherwise, by 1e-7, which three steps magnify."""
     one, losses = trained(*run_of(kind, 1), 3)

@@ -18,6 +18,6 @@ def get_config(arg: str = ""):
     c.log_every = 1
     c.checkpoint.every_steps = 3
     c.evaluate.protocols = ("knn",)
-    c.evaluate.baselines = c.evaluate.checkpoints = False
+    c.evaluate.baselines = False
     c.evaluate.batch_size = 32
     return c

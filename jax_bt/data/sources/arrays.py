@@ -234,6 +234,17 @@ def load_npz(path: str) -> Source:
     )
 
 
+def stored_digits() -> tuple[np.ndarray, np.ndarray]:
+    """scikit-learn's digits from its file, int64: (1797, 8, 8) from 0 to 16, and their labels.
+
+    Importing scikit-learn for them would take half a second of every start.
+    """
+    installed = metadata.distribution("scikit-learn")
+    path = str(installed.locate_file("sklearn/datasets/data/digits.csv.gz"))
+    table = np.loadtxt(path, delimiter=",", dtype=np.int64)
+    return table[:, :-1].reshape(-1, 8, 8), table[:, -1]
+
+
 def load_digits() -> Source:
     """scikit-learn's 1,797 handwritten 8x8 digits as uint8, 1,297 for training and 500 for test.
 
@@ -243,11 +254,7 @@ def load_digits() -> Source:
 
     Reference: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998.
     """
-    # Its file alone: the first step need not wait half a second for scikit-learn's import.
-    installed = metadata.distribution("scikit-learn")
-    path = str(installed.locate_file("sklearn/datasets/data/digits.csv.gz"))
-    table = np.loadtxt(path, delimiter=",", dtype=np.int64)
-    images, labels = table[:, :-1].reshape(-1, 8, 8), table[:, -1]
+    images, labels = stored_digits()
     images = np.round(images * (255 / 16)).astype(np.uint8)
     words = np.random.Philox(key=[0, 0]).random_raw(len(images))
     test = np.zeros(len(images), bool)

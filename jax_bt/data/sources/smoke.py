@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from jax_bt.data import names
+from jax_bt.data.sources.arrays import stored_digits
 from jax_bt.data.sources.base import Source
 
 VERSION = "1.1.0"
@@ -71,21 +72,19 @@ def with_sounds(source: Source) -> Source:
 
 
 def _examples(split: str) -> tf.data.Dataset:
-    from sklearn.datasets import load_digits  # takes a second to import
-
-    digits = load_digits()
+    images, labels = stored_digits()
     first = 0 if split == "train" else SIZES["train"]
 
     def generate():
         for i in range(first, first + SIZES[split]):
             random = np.random.default_rng(i)
             height, width = random.integers(36, 56, 2)
-            grey = tf.image.resize(digits.images[i][..., None] / 16, (height, width))
+            grey = tf.image.resize(images[i][..., None] / 16, (height, width))
             color = random.uniform(0.4, 1.0, 3)
             image = tf.cast(tf.clip_by_value(grey * color, 0, 1) * 255, tf.uint8)
-            number = NAMES[digits.target[i]]
+            number = NAMES[labels[i]]
             texts = [f"the number {number}", f"a {COLORS[int(color.argmax())]} {number}"]
-            label = int(digits.target[i])
+            label = int(labels[i])
             yield {"image": image, "label": label, "captions": {"text": texts}}
 
     signature = {
