@@ -12,7 +12,7 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from jax_bt.devices.mesh import AXIS, make_mesh
-from jax_bt.models import _conv
+from jax_bt.models import _conv, _winograd
 
 # Map, channels, features, window, stride, padding before and after: what takes each way.
 CASES = {
@@ -27,11 +27,13 @@ CASES = {
     "wide, uneven": ((12, 9), 16, 7, (4, 2), (1, 1), ((0, 3), (2, 1))),
     "wide 1x1, strided": ((16, 16), 16, 7, (1, 1), (2, 2), ((0, 0), (0, 0))),
     "wide waves": ((128,), 16, 7, (3,), (2,), ((1, 1),)),
+    "transformed": ((8, 8), 32, 33, (3, 3), (1, 1), ((1, 1), (1, 1))),
+    "transformed, odd": ((7, 4), 32, 33, (3, 3), (1, 1), ((0, 2), (1, 0))),
     "as before": ((6, 5), 4, 7, (3, 3), (1, 1), ((1, 1), (1, 1))),
 }
 WAYS = {
     "covered": "_covered_product", "strided": "_input_gradient", "wide": "_kernel_gradient",
-    "as": "_plain",
+    "transformed": "gradients", "as": "_plain",
 }  # fmt: skip
 
 
@@ -72,9 +74,12 @@ def flax(case):
 @pytest.mark.parametrize("case", CASES)
 def test_result_and_gradients_are_those_of_flax(case, monkeypatch):
     taken, way = [], WAYS[case.split(",")[0].split()[0]]
-    original = getattr(_conv, way)
-    monkeypatch.setattr(_conv, way, lambda *given: taken.append(1) or original(*given))
+    module = _winograd if way == "gradients" else _conv
+    original = getattr(module, way)
+    monkeypatch.setattr(module, way, lambda *given: taken.append(1) or original(*given))
     monkeypatch.setattr(_conv, "PATCHES", 40000)  # more than one part of the examples
+    monkeypatch.setattr(_winograd, "TILES", 2**20)
+    monkeypatch.setattr(_winograd, "LEAST", 2**18)
     with jax.enable_x64(True):
         found, expected = (outcome(f(case), *draw(case)) for f in (ours, flax))
     assert taken
@@ -82,9 +87,10 @@ def test_result_and_gradients_are_those_of_flax(case, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("case", ["covered", "strided to a small map", "wide"])
-def test_dtypes(case, dtype):
+@pytest.mark.parametrize("case", ["covered", "strided to a small map", "wide", "transformed"])
+def test_dtypes(case, dtype, monkeypatch):
     """Results have the arrays' dtype; errors some roundings of the largest entry."""
+    monkeypatch.setattr(_winograd, "LEAST", 2**18)
     x, kernel = (jnp.asarray(a, dtype) for a in draw(case))
     found = outcome(ours(case), x, kernel)
     y = found[0]
@@ -97,9 +103,12 @@ def test_dtypes(case, dtype):
         np.testing.assert_allclose(np.asarray(a, np.float64), b, rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("case", ["covered", "strided to a small map", "wide", "as before"])
-def test_eight_devices_are_one(case):
+@pytest.mark.parametrize(
+    "case", ["covered", "strided to a small map", "wide", "transformed", "as before"]
+)
+def test_eight_devices_are_one(case, monkeypatch):
     """With the replication checks on: the kernel's gradient is summed over the devices."""
+    monkeypatch.setattr(_winograd, "LEAST", 2**18)
     mesh = make_mesh()
     mapped = jax.shard_map(ours(case), mesh=mesh, in_specs=(P(AXIS), P()), out_specs=P(AXIS))
     with jax.enable_x64(True):
@@ -110,8 +119,9 @@ def test_eight_devices_are_one(case):
 
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
 @pytest.mark.parametrize("case", CASES)
-def test_programs_for_other_platforms_have_the_same_convolutions(case, platform):
+def test_programs_for_other_platforms_have_the_same_convolutions(case, platform, monkeypatch):
     """And no product, loop or sum beside them."""
+    monkeypatch.setattr(_winograd, "LEAST", 2**18)
 
     def program(function):
         x, kernel = draw(case, dtype=np.float32)
