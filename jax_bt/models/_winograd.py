@@ -11,6 +11,7 @@ transposes. The matrices' entries are 0, 1 and 1/2, so that rounding is that of 
 Reference: Lavin & Gray 2015, https://arxiv.org/abs/1509.09308, section 4.1
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -47,6 +48,7 @@ def suits(strides: Sequence[int], padding: Padding, x: Array, kernel: Array) -> 
     )
 
 
+@functools.partial(jax.jit, static_argnames="padding")  # traced once per shape
 def convolve(x: Array, kernel: Array, padding: Padding) -> Array:
     """Convolves maps with a kernel at stride 1.
 
@@ -61,6 +63,7 @@ def convolve(x: Array, kernel: Array, padding: Padding) -> Array:
     return _convolve(x, _entries(kernel), 0, padding)
 
 
+@functools.partial(jax.jit, static_argnames="padding")
 def gradients(x: Array, kernel: Array, g: Array, padding: Padding) -> tuple[Array, Array]:
     """Of `convolve`'s maps and kernel, for the gradient g (N, H', W', F) of its result."""
     turned = [row[::-1] for row in _entries(kernel)[::-1]]
