@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_bt import stats
+from jax_bt.models._parts import in_parts
 
 Padding = tuple[tuple[int, int], ...]
 Grid = list[list[Array]]  # one array per entry of a tile or of a window
@@ -36,7 +37,7 @@ TILES = 2**24  # bytes of transformed tiles at a time: they stay in the cache
 
 
 def suits(strides: Sequence[int], padding: Padding, x: Array, kernel: Array) -> bool:
-    """Whether a convolution has the shape, the precision, and is large enough to gain."""
+    """Whether this convolution gains: by its shape, its precision and its amount of work."""
     *window, channels, features = kernel.shape
     return (
         window == [3, 3]
@@ -74,11 +75,9 @@ def gradients(x: Array, kernel: Array, g: Array, padding: Padding) -> tuple[Arra
 def _kernel_gradient(x: Array, g: Array, padding: Padding) -> Array:
     def add(total: Grid, part: tuple[Array, Array]) -> tuple[Grid, None]:
         x, g = part
-        tiles = _transformed(DATA, _tiles(x, padding, g.shape[1:3]))
-        whole = ((0, 0), *((0, size % 2) for size in g.shape[1:3]), (0, 0))
-        gradients = _transformed(_transposed(RESULT), _every_other(jnp.pad(g, whole), 2))
-        products = _products(tiles, gradients, 0, 0)
-        return jax.tree.map(jnp.add, total, products), None
+        data = _transformed(DATA, _tiles(x, 4, padding))
+        results = _transformed(_transposed(RESULT), _tiles(g, 2, ((0, 0), (0, 0))))
+        return jax.tree.map(jnp.add, total, _products(data, results, 0, 0)), None
 
     zero = stats.vary_like(jnp.zeros((x.shape[-1], g.shape[-1]), x.dtype), g)
     total, _ = lax.scan(add, [[zero] * 4] * 4, _parts((x, g), g.shape[1:3], sum(zero.shape)))
@@ -94,25 +93,22 @@ def _convolve(x: Array, kernel: Grid, axis: int, padding: Padding) -> Array:
     features = kernel[0][0].shape[1 - axis]
 
     def convolved(x: Array) -> Array:
-        tiles = _transformed(DATA, _tiles(x, padding, (height, width)))
-        out = _transformed(RESULT, _products(tiles, kernel, -1, axis))
-        shape = (-1, -(-height // 2), -(-width // 2), features)
-        rows = [jnp.stack([y.reshape(shape) for y in row], axis=3) for row in out]
-        y = jnp.stack(rows, axis=2)  # (n, H' / 2, 2, W' / 2, 2, F)
-        return y.reshape(len(x), 2 * shape[1], 2 * shape[2], features)[:, :height, :width]
+        data = _transformed(DATA, _tiles(x, 4, padding))
+        out = _transformed(RESULT, _products(data, kernel, 1, axis))
+        count, rows, columns, _ = data[0][0].shape
+        shape = (count, rows, columns, features)
+        y = jnp.stack([jnp.stack([y.reshape(shape) for y in row], axis=3) for row in out], axis=2)
+        return y.reshape(count, 2 * rows, 2 * columns, features)[:, :height, :width]
 
-    parts = _parts(x, (height, width), x.shape[-1] + features)
-    return lax.map(convolved, parts).reshape(len(x), height, width, features)
+    y = lax.map(convolved, _parts(x, (height, width), x.shape[-1] + features))
+    return y.reshape(len(x), height, width, features)
 
 
 def _parts(arrays: Any, out: Sequence[int], channels: int) -> Any:
-    """The examples in parts whose tiles, of data and results together, stay in the cache."""
-    first = jax.tree.leaves(arrays)[0]
-    count, tiles = len(first), math.prod(-(-size // 2) for size in out)
-    bytes_each = 16 * tiles * channels * first.dtype.itemsize
-    fit = (n for n in range(1, count + 1) if count % n == 0 and n * bytes_each <= TILES)
-    step = max(fit, default=1)
-    return jax.tree.map(lambda a: a.reshape(-1, step, *a.shape[1:]), arrays)
+    """The examples in parts, by the bytes of their tiles of data and of results together."""
+    tiles = math.prod(-(-size // 2) for size in out)
+    bytes_each = 16 * tiles * channels * jax.tree.leaves(arrays)[0].dtype.itemsize
+    return in_parts(arrays, bytes_each, TILES)
 
 
 def _entries(kernel: Array) -> Grid:
@@ -134,17 +130,18 @@ def _combined(coefficients: Sequence[float], arrays: Sequence[Array]) -> Array:
     return sum(terms[1:], start=terms[0])
 
 
-def _tiles(x: Array, padding: Padding, out: Sequence[int]) -> Grid:
-    """The entries of all 4x4 tiles, every other row and column apart; odd results fill up."""
+def _tiles(x: Array, size: int, padding: Padding) -> Grid:
+    """Entry (i, j) of all tiles of this size, which start at every other row and column.
+
+    Returns:
+      Arrays (n, rows, columns, C). A map of odd size is filled up with zeros.
+    """
     filled = [
-        (before, after + size % 2) for (before, after), size in zip(padding, out, strict=True)
+        (before, after + (n + before + after) % 2)
+        for n, (before, after) in zip(x.shape[1:3], padding, strict=True)
     ]
-    return _every_other(jnp.pad(x, ((0, 0), *filled, (0, 0))), 4)
-
-
-def _every_other(x: Array, size: int) -> Grid:
-    """Entry (i, j) of all tiles of this size, (n, rows, columns, C) each."""
-    rows, columns = ((n - size) // 2 * 2 + 1 for n in x.shape[1:3])
+    x = jnp.pad(x, ((0, 0), *filled, (0, 0)))
+    rows, columns = (n - size + 1 for n in x.shape[1:3])
     places = range(size)
     return [[x[:, i : i + rows : 2, j : j + columns : 2] for j in places] for i in places]
 
@@ -155,6 +152,6 @@ def _products(a: Grid, b: Grid, axis_a: int, axis_b: int) -> Grid:
     def product(a: Array, b: Array) -> Array:
         # Otherwise XLA transforms once more in each element of the product.
         a, b = (lax.optimization_barrier(m.reshape(-1, m.shape[-1])) for m in (a, b))
-        return lax.dot_general(a, b, (((axis_a % 2,), (axis_b,)), ((), ())))
+        return lax.dot_general(a, b, (((axis_a,), (axis_b,)), ((), ())))
 
     return [[product(*pair) for pair in zip(*rows, strict=True)] for rows in zip(a, b, strict=True)]
