@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from jax_bt.augment.host.view import make_view
+from jax_bt.augment.host.view import make_view, traced
 from jax_bt.augment.parts import Recipe
 from jax_bt.data.damaged import MAX_UNDECODABLE, Quarantine, reason, undecodable
 from jax_bt.data.decode import pixels
@@ -151,12 +151,13 @@ def _raw(records, mine: np.ndarray, batch: int) -> tf.data.Dataset:
 def _pipeline(raw: tf.data.Dataset, records, recipe: Recipe, batch: int) -> tf.data.Dataset:
     """From single examples to batches with "image" in place of "payload"."""
     workers = worker_count()
+    make = traced(make_view, recipe)
 
     @tf.autograph.experimental.do_not_convert
     def view(example):
         image = pixels(example.pop("payload"), records.payload)
         # A recipe of evaluation draws nothing; one that does draws the same for every example.
-        return example | {"image": make_view(image, recipe, tf.zeros(2, tf.int32))}
+        return example | {"image": make(image, tf.zeros(2, tf.int32))}
 
     dataset = raw.map(view, num_parallel_calls=workers).batch(batch).prefetch(2)
     return dataset.with_options(pipeline_options(workers))

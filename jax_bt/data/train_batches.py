@@ -10,7 +10,7 @@ import tensorflow as tf
 from jax_bt.augment import View
 from jax_bt.augment.host import ops
 from jax_bt.augment.host.place import place_of
-from jax_bt.augment.host.view import crop_batch, finish_view, host_view, make_view
+from jax_bt.augment.host.view import crop_batch, finish_view, host_view, make_view, traced
 from jax_bt.augment.parts import Crop, Recipe
 from jax_bt.data import order
 from jax_bt.data.damaged import MAX_UNDECODABLE, reason
@@ -167,7 +167,7 @@ def _pipeline(feed: Feed, recipes, make, locate, step: int, prefetch: int) -> tf
         )
         if make is host_view:
             return dataset.prefetch(prefetch).with_options(pipeline_options(workers))
-    functions = {i: _traced(finish, recipe) for i, recipe in of_images.items()}
+    functions = {i: traced(finish, recipe) for i, recipe in of_images.items()}
 
     def augment(example):
         seeds, payload = example.pop("seeds"), example.pop("payload")
@@ -199,12 +199,6 @@ def _crop_batch(batch: dict, recipes: Mapping[int, Recipe], eight_bits: bool) ->
         batch.pop("seeds")
         return batch | {"views": tuple(ops.to_uint8(ops.to_image(crop)) for crop in crops)}
     return batch | {"payload": crops}
-
-
-@functools.lru_cache(maxsize=64)
-def _traced(make, recipe: Recipe):
-    """A recipe as a TensorFlow function, traced once per process: tracing takes a second."""
-    return tf.function(lambda image, seed: make(image, recipe, seed), autograph=False)
 
 
 def check_channels(source: Source, recipes: Sequence[View], where: str) -> None:

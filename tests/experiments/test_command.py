@@ -1,5 +1,6 @@
 """A table of two rows at toy size: runs, goes on, writes; its text from results alone."""
 
+import dataclasses
 import json
 import runpy
 import sys
@@ -17,26 +18,31 @@ def declared(name):
     return runpy.run_path(str(command.EXPERIMENTS / name / "run.py"))["TABLE"]
 
 
-def call(monkeypatch, *arguments, name="bt_table5"):
+def call(monkeypatch, *arguments, table="bt_table5"):
     monkeypatch.setattr(sys, "argv", ["run.py", *map(str, arguments)])
-    command.main(declared(name))
+    command.main(declared(table) if isinstance(table, str) else table)
 
 
 def test_two_rows_are_trained_once(monkeypatch, tmp_path, capsys):
-    out = tmp_path / "out"
+    """Curves, which another table has, travel with the results."""
+    plot = declared("vicreg_figures3to5").plot
+    table, out = dataclasses.replace(declared("bt_table5"), plot=plot), tmp_path / "out"
     places = ["--workdir", tmp_path / "runs", "--output", out]
     few = ["--smoke", "--seeds", 5, *places]
     monkeypatch.setattr(command.cache, "keep_programs", lambda: None)
-    call(monkeypatch, *few, "--rows", ROWS[0])
+    call(monkeypatch, *few, "--rows", ROWS[0], table=table)
     first = json.loads((out / writer.RESULTS).read_text())
-    call(monkeypatch, *few, "--compare", "--rows", *ROWS)
+    call(monkeypatch, *few, "--compare", "--rows", *ROWS, table=table)
     both = json.loads((out / writer.RESULTS).read_text())
     assert [(run["row"], run["seed"]) for run in both["runs"]] == [(row, 5) for row in ROWS]
     assert both["runs"][:1] == first["runs"]
     assert set(both["runs"][1]["scores"]["trained"]) == {"knn_20", "linear", "linear_5"}
+    for name in plot.curves:
+        steps = [step for step, _ in both["runs"][1]["curves"][name]]
+        assert steps == sorted(set(steps)) and steps, name
     assert ROWS[1] in (out / "comparison" / "index.html").read_text()
     monkeypatch.setattr(command, "run", pytest.fail)  # nothing is trained again
-    call(monkeypatch, *few, "--rows", *ROWS)
+    call(monkeypatch, *few, "--rows", *ROWS, table=table)
     assert json.loads((out / writer.RESULTS).read_text()) == both
     assert "| baseline | " in capsys.readouterr().out
 
@@ -55,7 +61,7 @@ def test_a_table_of_captions_has_recalls_and_their_chance(monkeypatch, tmp_path)
     places = ["--workdir", tmp_path / "runs", "--output", tmp_path / "out"]
     monkeypatch.setattr(command.cache, "keep_programs", lambda: None)
     few = ["--smoke", "--seeds", 5, "--rows", "VSE0, all negatives", *places]
-    call(monkeypatch, *few, name="vicreg_table3")  # its first scale
+    call(monkeypatch, *few, table="vicreg_table3")  # its first scale
     (run,) = json.loads((tmp_path / "out" / writer.RESULTS).read_text())["runs"]
     recalls = {f"{query} query R@{k}" for query in ("caption", "image") for k in (1, 5, 10)}
     for kind in ("trained", "untrained", "chance"):
@@ -131,13 +137,3 @@ def test_figures_take_the_best_and_curves_the_longest(tmp_path):
     figures.draw(table, runs, tmp_path / "with.png")
     figures.draw(table, [result("short", 0, 50.0), result("long", 0, 60.0)], tmp_path / "no.png")
     assert (tmp_path / "with.png").read_bytes() != (tmp_path / "no.png").read_bytes()
-
-
-def test_curves_travel_with_the_results(monkeypatch, tmp_path):
-    places = ["--workdir", tmp_path / "runs", "--output", tmp_path / "out"]
-    monkeypatch.setattr(command.cache, "keep_programs", lambda: None)
-    row = "BYOL with variance, 50 steps"
-    call(monkeypatch, "--smoke", "--seeds", 0, *places, "--rows", row, name="vicreg_figures3to5")
-    (run,) = writer.read(tmp_path / "out")
-    steps = [step for step, _ in run["curves"]["collapse/embedding_std_ratio"]]
-    assert steps == sorted(set(steps)) and steps

@@ -152,20 +152,17 @@ def test_a_run_is_the_same_on_any_number_of_devices(augmented):
     with jax.enable_x64(True):
         batches = [tuple(view.astype("float64") for view in views) for views in augmented]
         types = {"dtype": jnp.float64, "param_dtype": jnp.float64}
-        for count in (1, 2, 8):
+        for count in (1, 8):
             history, current = small_run(count, batches, encoder=types)
             losses[count] = [metrics.terms["loss"] for metrics in history]
             states[count] = jax.device_get((current.params, current.batch_stats))
         start = jax.device_get(small_run(1, [], encoder=types)[1].params)
     moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), states[1][0], start)
     assert max(jax.tree.leaves(moved)) > 0.05  # the steps are real ones
-    for count in (2, 8):
-        np.testing.assert_allclose(losses[count], losses[1], rtol=1e-8)
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8),
-            states[count],
-            states[1],
-        )
+    np.testing.assert_allclose(losses[8], losses[1], rtol=1e-8)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8), states[8], states[1]
+    )
 
 
 def test_a_float32_step_is_the_same_on_any_number_of_devices(augmented):
@@ -372,12 +369,11 @@ def momentum_of_one_step(devices, dtype, parts=1, small_batches=1, examples=slic
     return names, float(metrics.terms["loss"])
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", jnp.bfloat16])  # a config has the name
-def test_bfloat16_kernels_have_one_bfloat16_gradient(dtype):
+def test_bfloat16_kernels_have_one_bfloat16_gradient():
     """On eight devices every entry is one. Those of norms and of micro-batches are float32."""
-    one, loss = momentum_of_one_step(1, dtype)
-    eight, loss_8 = momentum_of_one_step(8, dtype)
-    parts, _ = momentum_of_one_step(8, dtype, parts=2)
+    one, loss = momentum_of_one_step(1, jnp.bfloat16)
+    eight, loss_8 = momentum_of_one_step(8, "bfloat16")  # a config has the name
+    parts, _ = momentum_of_one_step(8, jnp.bfloat16, parts=2)
     kernels = [name for name in one if "kernel" in name]
     assert kernels and len(kernels) < len(one)
 
@@ -390,15 +386,16 @@ def test_bfloat16_kernels_have_one_bfloat16_gradient(dtype):
     np.testing.assert_allclose(loss_8, loss, rtol=0.01)  # activations of 8 bits, other sums
 
 
-@pytest.mark.parametrize("devices", [1, 8])
-def test_small_batches_average_the_gradients_of_their_own_losses(devices):
+def test_small_batches_average_the_gradients_of_their_own_losses():
     """Beside one step on each of them alone, which knows nothing of the others."""
-    found, loss = momentum_of_one_step(devices, "float32", small_batches=2)
     alone = [momentum_of_one_step(1, "float32", examples=slice(i, None, 2)) for i in (0, 1)]
-    assert loss == pytest.approx(np.mean([value for _, value in alone]), rel=1e-5)
-    for name, gradient in found.items():
-        expected = np.mean([gradients[name] for gradients, _ in alone], axis=0)
-        # Batch norm of 8 examples amplifies rounding of 6e-8 by some hundreds.
-        np.testing.assert_allclose(gradient, expected, atol=1e-4 * np.abs(expected).max())
-    whole, other = momentum_of_one_step(1, "float32")
-    assert abs(other - loss) > 0.01 * loss
+    mean = np.mean([value for _, value in alone])
+    for devices in (1, 8):
+        found, loss = momentum_of_one_step(devices, "float32", small_batches=2)
+        assert loss == pytest.approx(mean, rel=1e-5), devices
+        for name, gradient in found.items():
+            expected = np.mean([gradients[name] for gradients, _ in alone], axis=0)
+            # Batch norm of 8 examples amplifies rounding of 6e-8 by some hundreds.
+            np.testing.assert_allclose(gradient, expected, atol=1e-4 * np.abs(expected).max())
+    _, whole = momentum_of_one_step(1, "float32")
+    assert abs(whole - mean) > 0.01 * mean

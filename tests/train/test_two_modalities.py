@@ -17,8 +17,7 @@ from jax_bt.train.loop import step_input, train
 
 KINDS = {
     "captions, VICReg": (pairs.of_pairs("vicreg"), pairs.source),
-    "captions, Barlow Twins": (pairs.of_pairs("barlow_twins"), pairs.source),
-    "sounds, VICReg": (pairs.of_sounds("vicreg"), pairs.source_of_sounds),
+    "sounds, Barlow Twins": (pairs.of_sounds("barlow_twins"), pairs.source_of_sounds),
 }
 
 
@@ -59,7 +58,7 @@ def test_one_device_and_eight_train_alike(kind):
         np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["captions, VICReg", "sounds, VICReg"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_resuming_is_bitwise_the_same(kind, tmp_path):
     run, source = run_of(kind, 1)
     whole, losses = trained(run, source, 4)

@@ -4,6 +4,9 @@ An image keeps its type (H, W, C) until its crop and is float32 planes (C, H, W)
 `jax_bt.augment.host.ops`).
 """
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -95,6 +98,22 @@ def finish_view(crop: tf.Tensor, recipe: Recipe, seed: tf.Tensor) -> tf.Tensor:
     parts = recipe.parts[recipe.crop_index + 1 :]
     view = _apply(crop, recipe, parts, seed)
     return ops.to_image(ops.normalize(view, recipe.mean, recipe.std))
+
+
+@functools.lru_cache(maxsize=64)
+def traced(
+    make: Callable[[tf.Tensor, Recipe, tf.Tensor], tf.Tensor], recipe: Recipe
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """A recipe as a TensorFlow function that is traced once per process: it takes up to a second.
+
+    Args:
+      make: `make_view`, `host_view` or `finish_view`.
+      recipe: of the views.
+
+    Returns:
+      (image, seed) -> view.
+    """
+    return tf.function(lambda image, seed: make(image, recipe, seed), autograph=False)
 
 
 def _colour(images: tf.Tensor) -> tf.Tensor:
