@@ -15,7 +15,7 @@ def get_config(arg: str = ""):
     # The teacher's view and two crops: 24 of 32 pixels, nearly 160 of 224.
     crop = {"base": "cifar_simsiam", "size": 24, "crop": {"scale": (0.08, 0.6)}}
     c.data.built = ({"base": "cifar_eval", "flip": {}}, crop, crop)
-    c.heads.levels = ("layer2", "layer3") if arg else ("layer3", "layer4")
+    c.heads.levels = ("layer1", "layer2") if arg else ("layer3", "layer4")
     c.target.words = 4096
     c.loss.border = 0  # the last maps have 4 x 4 places
     c.loss.kappa, c.loss.inverse_delta = 5.0, 10.0

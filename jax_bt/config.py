@@ -601,10 +601,10 @@ def smoke(c: ConfigDict) -> ConfigDict:
         c.data.train = thirds if "+" in c.data.train else "train"
         c.data.image_size = 32
     toys = {"vit": "vit_toy_patch4", "convnext": "convnext_toy"}
-    c.encoder.name = toys.get(c.encoder.name.partition("_")[0], "resnet_small")
+    c.encoder.name = toys.get(c.encoder.name.partition("_")[0], "resnet_toy")
     c.encoder.width = c.encoder.patch_size = None
     if "resnet" in (c.encoder_b.name or ""):
-        c.encoder_b.name = "resnet_small"
+        c.encoder_b.name = "resnet_toy"
     c.data.built = tuple(map(_toy_view, c.data.built))
     for field in ("features", "embedding"):
         if c.encoder_b[field]:

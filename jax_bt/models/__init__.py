@@ -40,6 +40,8 @@ ENCODERS = {
     "resnet_small": resnet.ResNetSmall,
     "vit_toy_patch4": vit.ViTToy,
     "convnext_toy": convnext.ConvNeXtToy,
+    # 6 thousand parameters: to see whether a program runs
+    "resnet_toy": resnet.ResNetToy,
 }
 
 

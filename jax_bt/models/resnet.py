@@ -195,3 +195,6 @@ WaveResNet18 = functools.partial(ResNet18, features=48)
 ResNetSmall = functools.partial(
     ResNet, stage_sizes=(1, 1, 1), bottleneck=False, features=32, stem="cifar"
 )
+ResNetToy = functools.partial(
+    ResNet, stage_sizes=(1, 1), bottleneck=False, features=8, stem="cifar"
+)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "benchmarks" / "bench_evaluate.py"
-TOY = "--encoder resnet_small --size 16 --images 8 --batch 4 --rounds 1 --share 0.001 --width 16"
+TOY = "--encoder resnet_toy --size 16 --images 8 --batch 4 --rounds 1 --share 0.001 --width 16"
 
 
 def test_every_part_is_measured():

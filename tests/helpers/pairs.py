@@ -38,8 +38,8 @@ def of_pairs(method="vicreg"):
     text = {"modality": "tokens", "length": LENGTH}
     c.data.built = ({"base": "digits", "affine": None}, text)
     c.branches = "separate"
-    c.encoder.name, c.encoder.stem, c.encoder.features = "resnet_small", "cifar", 8
-    c.encoder_b.name, c.encoder_b.embedding, c.encoder_b.features = "gru_text", 8, 16
+    c.encoder.name, c.encoder.stem, c.encoder.features = "resnet_toy", "cifar", 8
+    c.encoder_b.name, c.encoder_b.embedding, c.encoder_b.features = "gru_text", 8, 24
     c.heads.projector = (16, 8)
     c.optimizer.name, c.optimizer.learning_rate = "adam", 0.04  # at a batch of 256
     c.optimizer.weight_decay, c.optimizer.warmup_epochs = 0.0, 0.0
@@ -63,6 +63,6 @@ def of_sounds(method="vicreg"):
     """A small ResNet beside one in one dimension."""
     c = of_pairs(method)
     c.data.built = (c.data.built[0], {"modality": "waveform", "length": SAMPLES})
-    c.encoder_b.name, c.encoder_b.embedding, c.encoder_b.features = "resnet_small", None, 8
+    c.encoder_b.name, c.encoder_b.embedding, c.encoder_b.features = "resnet_toy", None, 8
     c.evaluate.protocols = ()
     return c

@@ -179,7 +179,7 @@ def test_an_encoder_per_branch_with_its_own_options():
     assert text.dtype == image.dtype == "bfloat16" and image.stem == "cifar"
     assert (networks.inputs, networks.inputs_b) == ((8, 8, 3), (6,))
     assert made(c).networks.modules["encoder_b"].vocabulary == 10_000  # the encoder's own
-    c.encoder_b.name, c.data.built = "resnet_small", (IMAGE, IMAGE)
+    c.encoder_b.name, c.data.built = "resnet_toy", (IMAGE, IMAGE)
     c.encoder_b.features, c.encoder_b.stem = None, "imagenet"  # the same encoder, otherwise alike
     other = made(c).networks.modules["encoder_b"]
     assert other == image.clone(stem="imagenet")

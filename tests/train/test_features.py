@@ -28,7 +28,7 @@ def work(folder):
     images = random.integers(0, 256, (21, 8, 8, 3), dtype=np.uint8)
     labels = random.integers(0, 3, 21)
     source = data.from_arrays({"train": (images[:13], labels[:13]), "test": (images, labels)})
-    module = models.make("resnet_small", features=4, stem="cifar")
+    module = models.make("resnet_toy", features=4, stem="cifar")
     variables = module.init(jax.random.key(0), np.zeros((1, 8, 8, 3), np.float32), train=False)
     encoder = Encoder(module, variables, Card(image_size=8, mean=(0.5,) * 3, std=(0.3,) * 3))
     features.write(encoder, source, "train", folder / "features", batch=5)

@@ -66,7 +66,7 @@ def run(photos, tmp_path_factory, traces):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(step.optim, "update", update)
         summary = jax_bt.pretrain(
-            photos, out, method="vicreg", encoder="resnet_small", epochs=2, **SMALL
+            photos, out, method="vicreg", encoder="resnet_toy", epochs=2, **SMALL
         )
     return out, summary
 
@@ -104,7 +104,7 @@ def test_the_kept_checkpoints_are_compared(run, photos):
 
 def test_called_again_it_is_finished(run, photos, capsys):
     out, summary = run
-    again = jax_bt.pretrain(photos, out, method="vicreg", encoder="resnet_small", epochs=2, **SMALL)
+    again = jax_bt.pretrain(photos, out, method="vicreg", encoder="resnet_toy", epochs=2, **SMALL)
     assert again == summary
     assert "this run is finished" in capsys.readouterr().out
 
@@ -119,7 +119,7 @@ def test_features_train_a_classifier(run, photos, tmp_path):
         features.write(encoder, source, split, tmp_path / split, batch=7)
         x = np.load(tmp_path / split / "features.npy", mmap_mode="r")
         arrays[split] = x, np.load(tmp_path / split / "labels.npy")
-    assert arrays["train"][0].shape == (32, 128)
+    assert arrays["train"][0].shape == (32, 16)
     classifier = LogisticRegression(max_iter=1000).fit(*arrays["train"])
     assert classifier.score(*arrays["test"]) == 1.0
     names = (tmp_path / "test" / "names.txt").read_text().splitlines()
@@ -165,7 +165,7 @@ def test_images_in_memory_are_seen_as_in_the_run(run, photos):
     encoder, source = jax_bt.load(out), data.load(str(photos))
     images = np.random.default_rng(0).integers(0, 256, (5, 20, 24, 3), dtype=np.uint8)
     found = encoder(images)
-    assert found.shape == (5, 128) and found.dtype == np.float32
+    assert found.shape == (5, 16) and found.dtype == np.float32
     np.testing.assert_allclose(encoder(images / np.float32(255)), found, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(encoder(images, batch=2), found, rtol=1e-4, atol=1e-5)
     with pytest.raises(DataError, match=r"\(N, H, W"):
@@ -266,9 +266,9 @@ def test_a_mistake_in_python_is_one_line(overrides, answer, tmp_path):
 def test_four_channels_of_sixteen_bits_in_memory(tmp_path):
     images = np.random.default_rng(0).integers(0, 2**16, (32, 16, 16, 4), dtype=np.uint16)
     small = SMALL | {"checkpoint.every_steps": 1}
-    summary = jax_bt.pretrain(images, tmp_path / "run", encoder="resnet_small", epochs=1, **small)
+    summary = jax_bt.pretrain(images, tmp_path / "run", encoder="resnet_toy", epochs=1, **small)
     assert summary["steps"] == 2 and summary["results"] == []
     assert [set(record) for record in summary["checkpoints"]] == [{"step", "rankme"}] * 2
     encoder = jax_bt.load(tmp_path / "run")
     assert encoder.variables["params"]["conv1"]["kernel"].shape[2] == 4
-    assert encoder(images[:2]).shape == (2, 128)
+    assert encoder(images[:2]).shape == (2, 16)

@@ -19,7 +19,7 @@ from jax_bt.weights import Card
 @pytest.fixture(scope="module")
 def task():
     """An untrained encoder of four filters, and 200 digits."""
-    options = {"name": "resnet_small", "features": 4, "stem": "cifar"}
+    options = {"name": "resnet_toy", "features": 4, "stem": "cifar"}
     module = models.make(**options)
     variables = module.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
     half = (0.5, 0.5, 0.5)

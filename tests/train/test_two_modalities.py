@@ -91,4 +91,4 @@ def test_a_whole_run_keeps_its_vocabulary(tmp_path, capsys):
     assert {"losses", "correlation", "views"} <= pictures  # those of two unlike branches
     images, _ = pairs.arrays(3)
     for step in (None, 4):  # what the run left, and a checkpoint of both branches
-        assert jax_bt.load(tmp_path, step=step)(images).shape == (3, 32)
+        assert jax_bt.load(tmp_path, step=step)(images).shape == (3, 16)

@@ -1,4 +1,4 @@
-"""The smallest whole run: 96 handwritten digits, a ResNet of three blocks, seconds on one core.
+"""The smallest whole run: 96 handwritten digits, a ResNet of two blocks, seconds on one core.
 
 python -m jax_bt.main --config=tests/whole_runs/tiny.py
 """
@@ -11,6 +11,7 @@ def get_config(arg: str = ""):
     c.steps = 12  # two epochs
     c.batch_size = 16
     c.data.train, c.data.test = "train[:96]", "test[:32]"
+    c.encoder.name = "resnet_toy"
     c.heads.projector = (8, 8, 8)
     # Gentle: what differs by rounding is to stay small over the run.
     c.optimizer.learning_rate, c.optimizer.bias_learning_rate = 0.1, 0.002
