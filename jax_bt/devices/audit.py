@@ -221,14 +221,15 @@ class _Case:
         slope = of_gradient(gradient, self.gradient, 1, self.tolerance)
         return _record("order", 1, words, slope, words == slope == RIGHT)
 
-    def of_embeddings(self, z: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Value and gradient of the embeddings themselves."""
+    @functools.cached_property
+    def of_embeddings(self) -> Callable[[Any], tuple[np.ndarray, np.ndarray]]:
+        """z -> value and gradient of the embeddings themselves."""
 
         def value(z: Array) -> Array:
             return self.scalar(z[0], z[1], mapped=not self.plain)
 
         function = jax.value_and_grad(value)
-        return _numpy(jax.jit(function) if self.plain else self.alone(function))(z)
+        return _numpy(jax.jit(function) if self.plain else self.alone(function))
 
     def short(self, dtype: Any) -> Record:
         """Short floats beside float32 of the same numbers, small and large."""

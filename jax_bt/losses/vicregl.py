@@ -180,6 +180,8 @@ def _matched(
     """
     count = min(count or x.shape[1], x.shape[1])
     nearest = jnp.argmin(distances, axis=2)
+    if count == x.shape[1] and not in_order:
+        return x, jnp.take_along_axis(y, nearest[:, :, None], axis=1)
     kept = jnp.argsort(jnp.min(distances, axis=2), axis=1)[:, :count]
     kept = kept if in_order else jnp.sort(kept, axis=1)
     chosen = jnp.take_along_axis(nearest, kept, axis=1)
