@@ -6,7 +6,8 @@ images, float32):
 - 3x3 windows at stride 1 from 32 channels on: Winograd's transforms (`_winograd`) and products make
   them, and both gradients, 1.4 to 4 times as fast;
 - a window that covers the whole map wherever it stands: 3x3 on 2x2 maps, 104 ms against 1.2;
-- the gradient of the input behind a map smaller than the window: 31 ms against 1.4;
+- the gradient of the input, behind a map smaller than the window, 31 ms against 1.4, and at a
+  stride, 36 to 185 ms against 28 to 70;
 - the gradient of other kernels, 1x1 and strided, on maps of 8x8 and more, from 16 channels on: 49
   to 1,090 ms against 14 to 144.
 
@@ -34,6 +35,7 @@ from jax_bt.models._parts import in_parts
 Sizes = tuple[int, ...]
 Padding = tuple[tuple[int, int], ...]
 PATCHES = 2**22  # bytes of patches at a time: they stay in the cache
+STRIDED = 2**29  # products of a convolution from which a strided input's gradient gains
 
 
 class Conv(nn.Module):
@@ -114,7 +116,9 @@ def _backward(strides: Sizes, padding: Padding, kept: tuple, g: Array) -> tuple[
         if _winograd.suits(strides, padding, x, kernel):
             return _winograd.gradients(x, kernel, g, padding)
         of_x, of_kernel = default(x, kernel, g)  # what is not used is not computed
-        if any(o < k for o, k in zip(out, kernel.shape, strict=False)):
+        behind_small = any(o < k for o, k in zip(out, kernel.shape, strict=False))
+        strided = any(stride > 1 for stride in strides)
+        if behind_small or strided and _products(kernel, g) >= STRIDED:
             of_x = _input_gradient(strides, padding, x, kernel, g)
         if math.prod(out) >= 64 and x.shape[-1] >= 16:
             of_kernel = _kernel_gradient(strides, padding, x, kernel, g)
@@ -131,6 +135,11 @@ def _plain(strides: Sizes, padding: Padding, x: Array, kernel: Array) -> Array:
     maps = (0, x.ndim - 1, *space)
     order = lax.ConvDimensionNumbers(maps, (x.ndim - 1, x.ndim - 2, *range(x.ndim - 2)), maps)
     return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=order)
+
+
+def _products(kernel: Array, g: Array) -> int:
+    """Of a number of the kernel and one of the map: how much work a convolution is."""
+    return math.prod(g.shape) * math.prod(kernel.shape[:-1])
 
 
 def _space_out(strides: Sizes, padding: Padding, x: Array, kernel: Array) -> Sizes:
@@ -168,21 +177,29 @@ def _covered_product(
 
 
 def _input_gradient(strides: Sizes, padding: Padding, x: Array, kernel: Array, g: Array) -> Array:
-    """Each place's gradient of its patch, (N out, F) x (F, window C), added where it was cut."""
+    """Each place's gradient of its patch, (N out, F) x (F, window C), added where it was cut.
+
+    A few examples at a time.
+    """
     *window, channels, features = kernel.shape
-    patches = _product(g.reshape(-1, features), kernel.reshape(-1, features), 1, 1)
-    patches = patches.reshape(*g.shape[:-1], -1, channels)
-    zero = stats.vary_like(jnp.zeros((), patches.dtype), patches)
-    total = jnp.zeros((), patches.dtype)
-    for i, offsets in enumerate(itertools.product(*map(range, window))):
-        gaps = [
-            (at - before, size + before - at - (o - 1) * stride - 1, stride - 1)
-            for at, (before, _), size, o, stride in zip(
-                offsets, padding, x.shape[1:-1], g.shape[1:-1], strides, strict=True
-            )
-        ]
-        total += lax.pad(patches[..., i, :], zero, ((0, 0, 0), *gaps, (0, 0, 0)))
-    return total.astype(x.dtype)
+
+    def add(g: Array) -> Array:
+        patches = _product(g.reshape(-1, features), kernel.reshape(-1, features), 1, 1)
+        patches = patches.reshape(*g.shape[:-1], -1, channels)
+        zero = stats.vary_like(jnp.zeros((), patches.dtype), patches)
+        total = jnp.zeros((), patches.dtype)
+        for i, offsets in enumerate(itertools.product(*map(range, window))):
+            gaps = [
+                (at - before, size + before - at - (o - 1) * stride - 1, stride - 1)
+                for at, (before, _), size, o, stride in zip(
+                    offsets, padding, x.shape[1:-1], g.shape[1:-1], strides, strict=True
+                )
+            ]
+            total += lax.pad(patches[..., i, :], zero, ((0, 0, 0), *gaps, (0, 0, 0)))
+        return total.astype(x.dtype)
+
+    bytes_each = math.prod(g.shape[1:-1]) * math.prod(window) * channels * x.dtype.itemsize
+    return lax.map(add, in_parts(g, bytes_each, PATCHES)).reshape(x.shape)
 
 
 def _kernel_gradient(strides: Sizes, padding: Padding, x: Array, kernel: Array, g: Array) -> Array:

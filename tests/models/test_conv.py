@@ -21,6 +21,7 @@ CASES = {
     "covered, uneven": ((2, 3), 5, 7, (4, 5), (1, 2), ((1, 2), (2, 2))),
     "covered waves": ((2,), 5, 7, (3,), (1,), ((1, 1),)),
     "strided to a small map": ((4, 4), 5, 7, (3, 3), (2, 2), ((1, 1), (1, 1))),
+    "strided, much work": ((17, 16), 17, 7, (3, 3), (2, 2), ((1, 1), (1, 1))),
     "strided, a row left over": ((4, 5), 5, 7, (4, 4), (2, 3), ((1, 0), (2, 1))),
     "wide": ((8, 8), 16, 7, (3, 3), (1, 1), ((1, 1), (1, 1))),
     "wide, strided": ((17, 16), 17, 7, (3, 3), (2, 2), ((1, 1), (1, 1))),
@@ -72,9 +73,10 @@ def flax(case):
 
 
 @pytest.fixture(autouse=True)
-def small_maps_are_transformed(monkeypatch):
-    """Winograd's way is otherwise for more work than a test should do."""
+def little_work_is_enough(monkeypatch):
+    """Some ways are otherwise for more work than a test should do."""
     monkeypatch.setattr(_winograd, "LEAST", 2**18)
+    monkeypatch.setattr(_conv, "STRIDED", 2**20)
 
 
 def record(module, name, taken, monkeypatch):
