@@ -8,8 +8,8 @@ images, float32):
 - a window that covers the whole map wherever it stands: 3x3 on 2x2 maps, 104 ms against 1.2;
 - the gradient of the input, behind a map smaller than the window, 31 ms against 1.4, and at a
   stride, 36 to 185 ms against 28 to 70;
-- the gradient of other kernels, 1x1 and strided, on maps of 8x8 and more, from 16 channels on: 49
-  to 1,090 ms against 14 to 144.
+- the gradient of other kernels: 49 to 1,090 ms against 14 to 144 for 1x1 and strided ones, and
+  inside of a loop, as micro-batches are, 180 against 2 for 3x3 on 4x4 maps.
 
 The choice is made when a program is compiled, by its platform: programs for TPUs and GPUs have the
 same convolutions as flax's. Gradients are reverse-mode alone.
@@ -115,14 +115,13 @@ def _backward(strides: Sizes, padding: Padding, kept: tuple, g: Array) -> tuple[
             return jax.vjp(covered, x, kernel)[1](g)
         if _winograd.suits(strides, padding, x, kernel):
             return _winograd.gradients(x, kernel, g, padding)
-        of_x, of_kernel = default(x, kernel, g)  # what is not used is not computed
         behind_small = any(o < k for o, k in zip(out, kernel.shape, strict=False))
         strided = any(stride > 1 for stride in strides)
         if behind_small or strided and _products(kernel, g) >= STRIDED:
             of_x = _input_gradient(strides, padding, x, kernel, g)
-        if math.prod(out) >= 64 and x.shape[-1] >= 16:
-            of_kernel = _kernel_gradient(strides, padding, x, kernel, g)
-        return of_x, of_kernel
+        else:
+            of_x, _ = default(x, kernel, g)  # what is not used is not computed
+        return of_x, _kernel_gradient(strides, padding, x, kernel, g)
 
     return lax.platform_dependent(x, kernel, g, cpu=cpu, default=default)
 

@@ -32,7 +32,7 @@ DATA = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))  # B'
 KERNEL = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))  # G
 RESULT = ((1, 1, 1, 0), (0, 1, -1, -1))  # A'
 
-LEAST = 2**24  # products of a map's entries and features: below, little is gained by more code
+LEAST = 2**23  # products of a map's entries and features: below, little is gained by more code
 TILES = 2**24  # bytes of transformed tiles at a time: they stay in the cache
 
 
