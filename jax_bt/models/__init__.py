@@ -40,7 +40,7 @@ ENCODERS = {
     "resnet_small": resnet.ResNetSmall,
     "vit_toy_patch4": vit.ViTToy,
     "convnext_toy": convnext.ConvNeXtToy,
-    # 6 thousand parameters: to see whether a program runs
+    # 5 thousand parameters: to see whether a program runs
     "resnet_toy": resnet.ResNetToy,
 }
 

@@ -117,7 +117,7 @@ def _backward(strides: Sizes, padding: Padding, kept: tuple, g: Array) -> tuple[
             return _winograd.gradients(x, kernel, g, padding)
         behind_small = any(o < k for o, k in zip(out, kernel.shape, strict=False))
         strided = any(stride > 1 for stride in strides)
-        if behind_small or strided and _products(kernel, g) >= STRIDED:
+        if behind_small or strided and math.prod(g.shape + kernel.shape[:-1]) >= STRIDED:
             of_x = _input_gradient(strides, padding, x, kernel, g)
         else:
             of_x, _ = default(x, kernel, g)  # what is not used is not computed
@@ -134,11 +134,6 @@ def _plain(strides: Sizes, padding: Padding, x: Array, kernel: Array) -> Array:
     maps = (0, x.ndim - 1, *space)
     order = lax.ConvDimensionNumbers(maps, (x.ndim - 1, x.ndim - 2, *range(x.ndim - 2)), maps)
     return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=order)
-
-
-def _products(kernel: Array, g: Array) -> int:
-    """Of a number of the kernel and one of the map: how much work a convolution is."""
-    return math.prod(g.shape) * math.prod(kernel.shape[:-1])
 
 
 def _space_out(strides: Sizes, padding: Padding, x: Array, kernel: Array) -> Sizes:
@@ -197,15 +192,13 @@ def _input_gradient(strides: Sizes, padding: Padding, x: Array, kernel: Array, g
             total += lax.pad(patches[..., i, :], zero, ((0, 0, 0), *gaps, (0, 0, 0)))
         return total.astype(x.dtype)
 
-    bytes_each = math.prod(g.shape[1:-1]) * math.prod(window) * channels * x.dtype.itemsize
-    return lax.map(add, in_parts(g, bytes_each, PATCHES)).reshape(x.shape)
+    return lax.map(add, _by_patches(g, kernel, g)).reshape(x.shape)
 
 
 def _kernel_gradient(strides: Sizes, padding: Padding, x: Array, kernel: Array, g: Array) -> Array:
     """Gradients times patches, (F, N out) x (N out, window C), a few examples at a time."""
     *window, channels, features = kernel.shape
     width = math.prod(window) * channels
-    bytes_each = math.prod(g.shape[1:-1]) * width * x.dtype.itemsize
 
     def add(total: Array, part: tuple[Array, Array]) -> tuple[Array, None]:
         x, g = part
@@ -214,11 +207,16 @@ def _kernel_gradient(strides: Sizes, padding: Padding, x: Array, kernel: Array, 
         return total + product, None
 
     start = jnp.zeros((features, width), stats.wide(x[:0]).dtype)
-    parts = in_parts((x, g), bytes_each, PATCHES)
-    total, _ = lax.scan(add, stats.vary_like(start, g), parts)
+    total, _ = lax.scan(add, stats.vary_like(start, g), _by_patches((x, g), kernel, g))
     # Without the barrier XLA multiplies patches by gradients, at half the speed.
     total = lax.optimization_barrier(total)
     return total.T.reshape(kernel.shape).astype(kernel.dtype)
+
+
+def _by_patches(arrays: Any, kernel: Array, g: Array) -> Any:
+    """The examples in parts, by the bytes of their patches."""
+    bytes_each = math.prod(g.shape[1:-1] + kernel.shape[:-1]) * g.dtype.itemsize
+    return in_parts(arrays, bytes_each, PATCHES)
 
 
 def _cut(
